@@ -1,0 +1,83 @@
+# Sluice. `make` lists the targets. Nothing but Go, make, bash and git is needed.
+SHELL := /usr/bin/env bash -o pipefail
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := -s -w -X github.com/sluice-dev/sluice/internal/version.release=$(VERSION)
+# The race detector needs a C compiler; without one the tests run without it.
+RACE := $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
+LINT := bin/golangci-lint
+ASSETS = $(shell hack/kube/build.sh)
+
+##@ Use
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build kube ## Everything on this machine: API server, manager, three enforcers, a sample; Ctrl-C stops it
+	@exec $(LOCAL) run
+
+.PHONY: demo
+demo: build kube ## The same unattended: prints a table, fails if a figure is wrong
+	@exec $(LOCAL) demo
+
+.PHONY: standalone
+standalone: build ## Three enforcers from config/samples, no Kubernetes
+	@exec bin/local/local standalone
+
+.PHONY: build
+build: ## Build bin/manager and bin/enforcer
+	@mkdir -p bin/local
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	go build -o bin/local/local ./hack/local
+
+##@ Check
+
+.PHONY: test
+test: kube ## Unit, race and integration tests against a real API server
+	KUBEBUILDER_ASSETS="$(ASSETS)" go test $(RACE) -timeout 20m ./...
+
+.PHONY: verify
+verify: generate manifests tidy lint ## Fail if anything generated or tidied differs, or the linter complains
+	@git diff --exit-code || { echo "verify: generated or tidied files differ from what is committed: commit them"; exit 1; }
+	@test -z "$$(git status --porcelain)" || { git status --short; echo "verify: files that are not committed"; exit 1; }
+
+.PHONY: lint
+lint: $(LINT) ## Run golangci-lint, pinned in hack/tools
+	$(LINT) run ./...
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZTIME (10s) each
+	hack/fuzz.sh $(or $(FUZZTIME),10s)
+
+.PHONY: bench
+bench: ## Benchmarks of the core, as ratios within one run
+	go test -run '^$$' -bench . -benchmem ./enforcer/...
+
+##@ Change
+
+.PHONY: generate
+generate: ## Deepcopy functions
+	go tool controller-gen object paths=./api/...
+
+.PHONY: manifests
+manifests: ## CRDs from the types
+	go tool controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+
+.PHONY: tidy
+tidy: ## Tidy every module
+	go mod tidy
+	cd hack/kube && go mod tidy
+	cd hack/tools && go mod tidy
+
+.PHONY: kube
+kube: ## Build etcd, kube-apiserver and kubectl once (about 5 minutes), or use KUBEBUILDER_ASSETS
+	@hack/kube/build.sh >/dev/null
+
+LOCAL = bin/local/local --assets "$(ASSETS)"
+
+$(LINT): hack/tools/go.mod
+	cd hack/tools && go build -o ../../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $(LINT)

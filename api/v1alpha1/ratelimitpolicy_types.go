@@ -1,0 +1,364 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// RateLimitPolicy says how much each client may use of something. The limits of
+// all policies with one domain apply together: a request is admitted when every
+// limit that applies has room for it, and if one has none, none is charged.
+//
+// A policy is enforced by the pool that spec.poolRef names. Deleting it needs
+// nobody's help: it has no finalizer. No controller ever writes to its spec.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=rlp,categories=sluice
+// +kubebuilder:printcolumn:name="Pool",type=string,JSONPath=`.spec.poolRef.name`
+// +kubebuilder:printcolumn:name="Domain",type=string,JSONPath=`.status.domain`
+// +kubebuilder:printcolumn:name="Enforcers",type=string,JSONPath=`.status.enforcers.summary`
+// +kubebuilder:printcolumn:name="Admitted/s",type=integer,JSONPath=`.status.admittedPerSecond`
+// +kubebuilder:printcolumn:name="Limited/s",type=integer,JSONPath=`.status.limitedPerSecond`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type RateLimitPolicy struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the policy's author wants.
+	//
+	// +required
+	Spec RateLimitPolicySpec `json:"spec"`
+
+	// Status is what became of it.
+	//
+	// +optional
+	Status RateLimitPolicyStatus `json:"status,omitempty"`
+}
+
+// RateLimitPolicyList is a list of RateLimitPolicies.
+//
+// +kubebuilder:object:root=true
+type RateLimitPolicyList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []RateLimitPolicy `json:"items"`
+}
+
+// RateLimitPolicySpec is what the policy's author wants.
+type RateLimitPolicySpec struct {
+	// PoolRef names the EnforcerPool that enforces this policy. It may be changed;
+	// the new pool begins with fresh counters. A name that no pool has is
+	// Accepted=False with reason PoolNotFound, until the pool appears.
+	//
+	// +optional
+	// +kubebuilder:default={name: "default"}
+	PoolRef PoolReference `json:"poolRef,omitempty"`
+
+	// Domain is the name by which callers ask: the domain of the Envoy rate limit
+	// protocol, and the last part of the HTTP paths /v1/check/DOMAIN and
+	// /v1/auth/DOMAIN. It defaults to "<namespace>.<name>" of the policy.
+	//
+	// Several policies of one namespace may share a domain: all their limits
+	// apply. A domain belongs to the namespace of its oldest policy; a policy of
+	// another namespace is Accepted=False with reason DomainConflict, until it is
+	// the oldest. Of policies that are equally old, the one whose
+	// namespace/name sorts first counts as older.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')",message="a domain is made of letters, digits, '-', '_' and '.', and begins and ends with a letter or digit"
+	Domain string `json:"domain,omitempty"`
+
+	// Limits are what is limited; every one that applies to a request must admit
+	// it. Their order does not change what is admitted.
+	//
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Limits []Limit `json:"limits"`
+}
+
+// PoolReference names an EnforcerPool in the operator's namespace.
+type PoolReference struct {
+	// Name of the pool.
+	//
+	// +optional
+	// +kubebuilder:default=default
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+}
+
+// Expression is a CEL expression over a request. It sees request.method,
+// request.path, request.host, request.query['x'], request.headers['x'] (names
+// are lower case), source.address and, for the Envoy rate limit protocol,
+// descriptor['x']. A header or query parameter that is absent is ''.
+//
+// A limit whose expressions read a descriptor entry that is not there does not
+// apply; one that reads request or source does not apply to a call that
+// describes the request by descriptors alone.
+//
+// An expression that does not compile, or has the wrong type, makes the policy
+// Accepted=False with reason Invalid and the position in the message. One that
+// fails while a request is decided never lets the request escape: a condition
+// counts as true, a key as '', a cost as 1.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=1024
+type Expression string
+
+// Limit is one rate limit.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.burst) || self.algorithm == 'TokenBucket'",message="burst belongs to algorithm TokenBucket: remove it, or use TokenBucket"
+// +kubebuilder:validation:XValidation:rule="!(self.rate.per in ['Day', 'Week', 'Month', 'Year']) || self.algorithm == 'FixedWindow'",message="a rate per Day, Week, Month or Year needs algorithm FixedWindow: use it, or a duration such as 24h",fieldPath=".rate.per"
+// +kubebuilder:validation:XValidation:rule="!has(self.overrides) || has(self.key)",message="overrides pick clients by their key: add key expressions, or remove overrides"
+// +kubebuilder:validation:XValidation:rule="!has(self.overrides) || !has(self.key) || self.overrides.all(o, size(o.key) == size(self.key))",message="the key of each override needs one pattern for each key expression of the limit: use '*' for a part that does not matter"
+// +kubebuilder:validation:XValidation:rule="!has(self.overrides) || self.algorithm == 'TokenBucket' || self.overrides.all(o, !has(o.burst))",message="burst belongs to algorithm TokenBucket: remove it from the overrides, or use TokenBucket"
+// +kubebuilder:validation:XValidation:rule="!has(self.overrides) || self.algorithm == 'FixedWindow' || self.overrides.all(o, !has(o.rate) || !(o.rate.per in ['Day', 'Week', 'Month', 'Year']))",message="an override with a rate per Day, Week, Month or Year needs algorithm FixedWindow: use it, or a duration such as 24h"
+type Limit struct {
+	// Name of the limit, unique within the policy. Answers, metrics and status
+	// show it. A limit keeps its counters as long as it keeps its name.
+	//
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="a limit's name is made of lower case letters, digits and '-', and begins and ends with a letter or digit"
+	Name string `json:"name"`
+
+	// When says to which requests the limit applies: boolean expressions that must
+	// all hold. Without any it applies to every request of the domain.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	When []Expression `json:"when,omitempty"`
+
+	// Key says which requests share a counter: string expressions whose values
+	// together identify the client. Without any, all requests share one.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	Key []Expression `json:"key,omitempty"`
+
+	// Algorithm says how the rate is counted; TokenBucket by default. A limit that
+	// changes its algorithm begins with fresh counters.
+	//
+	// TokenBucket: the bucket holds burst tokens and refills evenly at the rate.
+	// SlidingWindow: at most rate.requests in any stretch of rate.per, estimated
+	// from three sub-windows.
+	// FixedWindow: at most rate.requests in each stretch of rate.per since
+	// 1970-01-01T00:00:00Z, or in each calendar day, week, month or year (UTC).
+	//
+	// +optional
+	// +kubebuilder:default=TokenBucket
+	Algorithm Algorithm `json:"algorithm,omitempty"`
+
+	// Rate is what a client may use.
+	//
+	// +required
+	Rate Rate `json:"rate"`
+
+	// Burst is how many tokens a client that was idle may take at once: the size of
+	// the token bucket, which is full at first. It defaults to rate.requests. A
+	// request that costs more than the burst is never admitted.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000000
+	Burst *int64 `json:"burst,omitempty"`
+
+	// Cost is an integer expression: the number of tokens that a request takes. By
+	// default the caller says (hits_addend of the Envoy rate limit protocol, cost
+	// of the HTTP check), and a caller that says nothing takes 1. A negative value
+	// counts as 0: it only looks.
+	//
+	// +optional
+	Cost *Expression `json:"cost,omitempty"`
+
+	// Mode is Enforce by default. A limit in mode Shadow is decided, counted and
+	// reported, but never denies: it shows what it would do.
+	//
+	// +optional
+	// +kubebuilder:default=Enforce
+	Mode Mode `json:"mode,omitempty"`
+
+	// Overrides are exceptions for some clients; the first whose key matches the
+	// client's wins, and the limit's own rate holds for everybody else.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	Overrides []Override `json:"overrides,omitempty"`
+}
+
+// Algorithm is a way to count a rate.
+//
+// +kubebuilder:validation:Enum=TokenBucket;SlidingWindow;FixedWindow
+type Algorithm string
+
+// The algorithms.
+const (
+	AlgorithmTokenBucket   Algorithm = "TokenBucket"
+	AlgorithmSlidingWindow Algorithm = "SlidingWindow"
+	AlgorithmFixedWindow   Algorithm = "FixedWindow"
+)
+
+// Mode says whether a limit denies.
+//
+// +kubebuilder:validation:Enum=Enforce;Shadow
+type Mode string
+
+// The modes.
+const (
+	ModeEnforce Mode = "Enforce"
+	ModeShadow  Mode = "Shadow"
+)
+
+// Rate is a number of tokens each stretch of time.
+type Rate struct {
+	// Requests is the number of tokens: of requests, where each costs one.
+	//
+	// +required
+	// +kubebuilder:validation:Format=int64
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000000
+	Requests int64 `json:"requests"`
+
+	// Per is the stretch of time: a duration such as 1s, 250ms or 1h30m (Gateway
+	// API's GEP-2257: hours, minutes, seconds, milliseconds), from 1ms to 8784h; or
+	// Day, Week (from Monday), Month or Year of the UTC calendar, for FixedWindow.
+	//
+	// +required
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self in ['Day', 'Week', 'Month', 'Year'] || self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$')",message="use a duration of hours, minutes, seconds and milliseconds such as 1s, 250ms or 1h30m, or Day, Week, Month or Year"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$') || (duration(self) >= duration('1ms') && duration(self) <= duration('8784h'))",message="use a duration from 1ms to 8784h (366 days)"
+	Per string `json:"per"`
+}
+
+// Override is an exception to a limit: another rate, none, or a ban.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.rate) ? 1 : 0) + (has(self.unlimited) && self.unlimited ? 1 : 0) + (has(self.deny) && self.deny ? 1 : 0) == 1",message="an override needs exactly one of rate, unlimited: true and deny: true"
+// +kubebuilder:validation:XValidation:rule="!has(self.burst) || has(self.rate)",message="the burst of an override goes with its rate: add rate, or remove burst"
+type Override struct {
+	// Key picks the clients: one pattern for each key expression of the limit. '*'
+	// matches any value, 'abc*' every value that begins with abc, and anything
+	// else exactly itself.
+	//
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	Key []KeyPattern `json:"key"`
+
+	// Rate replaces the limit's rate for these clients. Each has a counter of its
+	// own, as with the limit's rate.
+	//
+	// +optional
+	Rate *Rate `json:"rate,omitempty"`
+
+	// Burst goes with rate, and defaults to its requests.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000000
+	Burst *int64 `json:"burst,omitempty"`
+
+	// Unlimited: these clients are admitted whatever they use.
+	//
+	// +optional
+	Unlimited bool `json:"unlimited,omitempty"`
+
+	// Deny: these clients are never admitted.
+	//
+	// +optional
+	Deny bool `json:"deny,omitempty"`
+}
+
+// KeyPattern matches one part of a key.
+//
+// +kubebuilder:validation:MaxLength=128
+// +kubebuilder:validation:XValidation:rule="!self.contains('*') || self.indexOf('*') == size(self) - 1",message="'*' stands alone or at the end of a pattern, as in 'abc*'"
+type KeyPattern string
+
+// RateLimitPolicyStatus is what became of a policy.
+type RateLimitPolicyStatus struct {
+	// ObservedGeneration is the generation of the spec that this status speaks of.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Conditions are Accepted, Programmed and Ready.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// Domain is the one in force: spec.domain, or its default.
+	//
+	// +optional
+	Domain string `json:"domain,omitempty"`
+
+	// Enforcers counts the pool's enforcers.
+	//
+	// +optional
+	Enforcers *EnforcerCount `json:"enforcers,omitempty"`
+
+	// AdmittedPerSecond is how many tokens all enforcers together admitted lately,
+	// per second, over all limits of this policy that enforce.
+	//
+	// +optional
+	AdmittedPerSecond *int64 `json:"admittedPerSecond,omitempty"`
+
+	// LimitedPerSecond is how many tokens they denied.
+	//
+	// +optional
+	LimitedPerSecond *int64 `json:"limitedPerSecond,omitempty"`
+
+	// Limits tells how each limit is used. It is refreshed at most every 15
+	// seconds, and only when it changed enough to matter.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Limits []LimitStatus `json:"limits,omitempty"`
+}
+
+// EnforcerCount counts enforcers that run something.
+type EnforcerCount struct {
+	// Programmed of them run this generation.
+	Programmed int32 `json:"programmed"`
+
+	// Ready of them are ready, or were when they last answered.
+	Ready int32 `json:"ready"`
+
+	// Summary is "programmed/ready", for kubectl get.
+	Summary string `json:"summary"`
+}
+
+// LimitStatus tells how one limit is used, over all enforcers.
+type LimitStatus struct {
+	// Name of the limit.
+	Name string `json:"name"`
+
+	// ActiveKeys is the number of clients that have used some of their quota.
+	ActiveKeys int64 `json:"activeKeys"`
+
+	// AdmittedPerSecond is how many tokens were admitted lately, per second.
+	AdmittedPerSecond int64 `json:"admittedPerSecond"`
+
+	// LimitedPerSecond is how many tokens were denied lately, per second; by a
+	// shadow limit: would have been.
+	LimitedPerSecond int64 `json:"limitedPerSecond"`
+}

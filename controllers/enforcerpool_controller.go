@@ -1,0 +1,169 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/enforcer/assemble"
+	"github.com/sluice-dev/sluice/enforcer/policy"
+)
+
+// publishSpacing is the least time between two documents of a pool. The first
+// change after a quiet time is published at once; a thousand policies that are
+// applied in a row become some documents and not a thousand.
+const publishSpacing = 100 * time.Millisecond
+
+// poolReconciler judges the policies of a pool and publishes their document. Its
+// root kind is EnforcerPool.
+type poolReconciler struct {
+	client    client.Client
+	publisher *publisher
+	board     *board
+	collector *collector
+	policies  *trigger
+	events    events.EventRecorder
+	now       func() time.Time
+
+	mu     sync.Mutex
+	memory map[string]*poolMemory // by pool name
+}
+
+// poolMemory is what is kept of a pool between two passes. The queue never has a
+// pool in two passes at once, so it needs no lock.
+type poolMemory struct {
+	known     bool         // inForce is what the ConfigMaps hold
+	inForce   *publication // nil: nothing is published
+	published time.Time    // when that changed last; zero: before this manager
+	checks    *assemble.Cache
+}
+
+// Reconcile brings the document and the status of a pool up to date.
+func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var pool v1alpha1.EnforcerPool
+	if err := r.client.Get(ctx, req.NamespacedName, &pool); apierrors.IsNotFound(err) {
+		r.forget(ctx, req.Name)
+		return ctrl.Result{}, nil
+	} else if err != nil {
+		return ctrl.Result{}, err
+	}
+	memory := r.remember(pool.Name)
+	if wait := publishSpacing - r.now().Sub(memory.published); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
+	if err := r.recall(ctx, req.NamespacedName, memory); err != nil {
+		return r.report(ctx, &pool, memory, err)
+	}
+	policies, err := r.policiesOf(ctx, pool.Name)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	assembled := assemble.Document(assemble.Input{
+		Pool: pool.Name, Policies: policies, Previous: memory.document(), Cache: memory.checks,
+	})
+	problem := r.publish(ctx, &pool, memory, assembled.Document)
+
+	r.policies.pull(r.board.judge(pool.Name, newJudgment(policies, assembled.Outcomes, memory, problem))...)
+	r.collector.follow(ctx, pool.Name, pool.Service())
+	return r.report(ctx, &pool, memory, problem)
+}
+
+// recall learns what is published from the API server, once: after that the
+// manager knows what it published. So the last good version of a policy survives
+// a restart of the manager.
+func (r *poolReconciler) recall(ctx context.Context, pool types.NamespacedName, memory *poolMemory) error {
+	if memory.known {
+		return nil
+	}
+	inForce, err := r.publisher.inForce(ctx, pool)
+	var unreadable *unreadableError
+	if errors.As(err, &unreadable) {
+		logf.FromContext(ctx).Error(err, "The published document cannot be read and is replaced; last good versions of invalid policies are lost")
+	} else if err != nil {
+		return err
+	}
+	memory.known, memory.inForce = true, inForce
+	return nil
+}
+
+// policiesOf returns the policies of a pool. They are shared with the cache:
+// nobody may change them.
+func (r *poolReconciler) policiesOf(ctx context.Context, pool string) ([]v1alpha1.RateLimitPolicy, error) {
+	var list v1alpha1.RateLimitPolicyList
+	err := r.client.List(ctx, &list, client.MatchingFields{poolField: pool}, client.UnsafeDisableDeepCopy)
+	return list.Items, err
+}
+
+// publish publishes a document and remembers it.
+func (r *poolReconciler) publish(ctx context.Context, pool *v1alpha1.EnforcerPool, memory *poolMemory, document *policy.Document) error {
+	want := memory.inForce
+	if digest := document.Digest(); want == nil || want.digest != digest {
+		var err error
+		if want, err = newPublication(client.ObjectKeyFromObject(pool), document, digest); err != nil {
+			return err
+		}
+	}
+	if err := r.publisher.publish(ctx, pool, want); err != nil {
+		memory.known = false // it may have arrived all the same
+		return err
+	}
+	if want != memory.inForce {
+		memory.inForce, memory.published = want, r.now()
+		logf.FromContext(ctx).Info("Published", "digest", want.digest, "policies", len(document.Policies), "bytes", want.bytes)
+	}
+	return nil
+}
+
+// remember returns the memory of a pool, a new one for a new pool.
+func (r *poolReconciler) remember(pool string) *poolMemory {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	memory, ok := r.memory[pool]
+	if !ok {
+		memory = &poolMemory{checks: assemble.NewCache()}
+		r.memory[pool] = memory
+	}
+	return memory
+}
+
+// forget drops everything that is known of a pool that is gone. Its ConfigMaps go
+// with it, as it owns them; its enforcers go on with what they have.
+func (r *poolReconciler) forget(ctx context.Context, pool string) {
+	r.collector.leave(ctx, pool)
+	r.board.forget(pool)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.memory, pool)
+}
+
+func (m *poolMemory) document() *policy.Document {
+	if m.inForce == nil {
+		return nil
+	}
+	return m.inForce.document
+}
+
+func newJudgment(policies []v1alpha1.RateLimitPolicy, outcomes map[types.NamespacedName]assemble.Outcome, memory *poolMemory, problem error) *judgment {
+	j := &judgment{verdicts: make(map[types.NamespacedName]verdict, len(policies))}
+	for i := range policies {
+		p := &policies[i]
+		name := client.ObjectKeyFromObject(p)
+		j.verdicts[name] = verdict{p.UID, p.Generation, outcomes[name]}
+	}
+	if memory.inForce != nil {
+		j.digest = memory.inForce.digest
+	}
+	if problem != nil {
+		j.problem = problem.Error()
+	}
+	return j
+}

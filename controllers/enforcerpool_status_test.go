@@ -1,0 +1,82 @@
+package controllers
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/enforcer/policy"
+)
+
+func TestPoolStatus(t *testing.T) {
+	published := &publication{document: &policy.Document{Pool: "default", Policies: make([]policy.Policy, 2)}, digest: "new", bytes: 300}
+	good := enforcer{name: "a", digest: "new"}
+	type want struct {
+		published, ready string
+		enforcers        string
+		policies         int32
+	}
+	tests := map[string]struct {
+		facts poolFacts
+		want  want
+	}{
+		"every enforcer runs the document": {
+			facts: poolFacts{published: published, enforcers: []enforcer{good, {name: "b", digest: "new"}}},
+			want: want{
+				"True Published: the document is in ConfigMap sluice-default",
+				"True Ready: 2 of 2 enforcers run the published document", "2/2", 2,
+			},
+		},
+		"enforcers that do not are named": {
+			facts: poolFacts{published: published, enforcers: []enforcer{
+				good, {name: "b", digest: "old"}, {name: "c", digest: "old", refused: "too new"}, {name: "d"},
+			}},
+			want: want{
+				"True Published: the document is in ConfigMap sluice-default",
+				"False Pending: 1 of 4 enforcers run the published document; b runs another document; c refuses it: too new; d has no document", "1/4", 2,
+			},
+		},
+		"enforcers get a moment to load a new document": {
+			facts: poolFacts{published: published, settling: true, enforcers: []enforcer{good, {name: "b", digest: "old"}}},
+			want: want{
+				"True Published: the document is in ConfigMap sluice-default",
+				"True Ready: 2 of 2 enforcers run the published document", "2/2", 2,
+			},
+		},
+		"a dead enforcer gets no such moment": {
+			facts: poolFacts{published: published, settling: true, enforcers: []enforcer{good, {name: "b", problem: "does not answer"}}},
+			want: want{
+				"True Published: the document is in ConfigMap sluice-default",
+				"False Pending: 1 of 2 enforcers run the published document; b does not answer", "1/2", 2,
+			},
+		},
+		"a pool without enforcers": {
+			facts: poolFacts{published: published},
+			want: want{
+				"True Published: the document is in ConfigMap sluice-default",
+				"False NoEnforcers: the pool has no ready enforcer", "0/0", 2,
+			},
+		},
+		"the API server refuses the document": {
+			facts: poolFacts{published: published, problem: errors.New("apply ConfigMap sluice-default: forbidden"), enforcers: []enforcer{good}},
+			want: want{
+				"False PublishFailed: apply ConfigMap sluice-default: forbidden",
+				"False PublishFailed: apply ConfigMap sluice-default: forbidden", "1/1", 2,
+			},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := poolStatus(&v1alpha1.EnforcerPoolStatus{}, 4, tc.facts, day)
+			got := want{
+				text(t, s.Conditions, v1alpha1.ConditionPublished), text(t, s.Conditions, v1alpha1.ConditionReady),
+				s.Enforcers.Summary, s.Document.Policies,
+			}
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(want{})); diff != "" {
+				t.Errorf("status (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

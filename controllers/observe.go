@@ -1,0 +1,149 @@
+package controllers
+
+import (
+	"cmp"
+	"net"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/enforcer/discovery"
+	"github.com/sluice-dev/sluice/enforcer/report"
+)
+
+// patience is how long an enforcer may fail to answer before it counts as gone.
+// One lost answer is no news; asked every second, a dead one is still noticed
+// well within two.
+const patience = 1250 * time.Millisecond
+
+// observation is what the enforcers of a pool said of themselves: those that
+// discovery calls ready, by name. It is immutable.
+type observation struct {
+	enforcers []enforcer
+	usage     map[types.UID]policyUsage
+}
+
+// enforcer is one enforcer as last seen.
+type enforcer struct {
+	name    string
+	problem string // why nothing is known of it now; "" when it answers
+	digest  string // of the document it runs, "" for none
+	refused string // why it does not run a newer one
+	runs    map[types.NamespacedName]running
+}
+
+// running identifies a version of a policy.
+type running struct {
+	uid        types.UID
+	generation int64
+}
+
+// answer is what came of asking an enforcer: a state or a problem.
+type answer struct {
+	state   *report.State
+	problem string
+}
+
+// tracker makes observations of what enforcers answer. It is a function of its
+// calls: it reads no clock and asks nobody.
+type tracker struct {
+	seen  map[string]*sighting // by the name that discovery gives
+	meter usageMeter
+}
+
+// sighting is what is remembered of one enforcer.
+type sighting struct {
+	answered time.Time // when it last did; zero: never
+	state    *report.State
+	runs     map[types.NamespacedName]running
+}
+
+func newTracker() *tracker {
+	return &tracker{seen: map[string]*sighting{}, meter: newUsageMeter()}
+}
+
+// observe takes in one round of answers, by member name, at now. unsure says that
+// somebody did not answer but is not given up yet: ask again soon.
+func (t *tracker) observe(now time.Time, members []discovery.Endpoint, answers map[string]answer) (o *observation, unsure bool) {
+	o = &observation{}
+	present := make(map[string]*sighting, len(members))
+	states := make(map[string]*report.State, len(members))
+	for _, m := range members {
+		s := cmp.Or(t.seen[m.Name], &sighting{})
+		present[m.Name] = s
+		a := answers[m.Name]
+		if a.state != nil {
+			s.see(now, a.state)
+		}
+		e := enforcer{name: displayName(m, s.state)}
+		switch {
+		case s.state != nil && now.Sub(s.answered) < patience:
+			unsure = unsure || a.state == nil
+			e.report(s)
+			states[m.Name] = s.state
+		default:
+			e.problem = cmp.Or(a.problem, "does not answer")
+		}
+		o.enforcers = append(o.enforcers, e)
+	}
+	t.seen = present // members that left are forgotten
+	o.usage = t.meter.measure(now, states)
+	return o, unsure
+}
+
+func (s *sighting) see(now time.Time, state *report.State) {
+	// A document says what runs; what it says does not change while it is in force.
+	if s.state == nil || digestOf(state) != digestOf(s.state) {
+		s.runs = make(map[types.NamespacedName]running, len(state.Policies))
+		for i := range state.Policies {
+			p := &state.Policies[i]
+			s.runs[types.NamespacedName{Namespace: p.Namespace, Name: p.Name}] = running{types.UID(p.UID), p.Generation}
+		}
+	}
+	s.answered, s.state = now, state
+}
+
+func (e *enforcer) report(s *sighting) {
+	e.digest, e.refused, e.runs = digestOf(s.state), s.state.Refused, s.runs
+}
+
+// displayName prefers what the enforcer calls itself to a bare address.
+func displayName(m discovery.Endpoint, state *report.State) string {
+	_, _, err := net.SplitHostPort(m.Name)
+	if state != nil && state.Node != "" && (err == nil || m.Name == m.Host) {
+		return state.Node
+	}
+	return m.Name
+}
+
+func digestOf(s *report.State) string {
+	if s.Document == nil {
+		return ""
+	}
+	return s.Document.Digest
+}
+
+// lags says whether any enforcer does not run the document with this digest.
+func (o *observation) lags(digest string) bool {
+	return slices.ContainsFunc(o.enforcers, func(e enforcer) bool { return e.digest != digest })
+}
+
+// changed returns the policies whose status the step from o to next changes, out
+// of all; and whether the enforcers themselves look different. Either may be nil.
+func (o *observation) changed(next *observation, all map[types.NamespacedName]verdict) (policies []types.NamespacedName, pool bool) {
+	if o == nil {
+		o = &observation{}
+	}
+	pool = !slices.EqualFunc(o.enforcers, next.enforcers, func(a, b enforcer) bool {
+		return a.name == b.name && a.problem == b.problem && a.digest == b.digest && a.refused == b.refused
+	})
+	for name, v := range all {
+		if pool && !slices.EqualFunc(o.enforcers, next.enforcers, func(a, b enforcer) bool {
+			return a.name == b.name && a.problem == b.problem && a.refused == b.refused && a.runs[name] == b.runs[name]
+		}) || !slices.Equal(o.usage[v.uid], next.usage[v.uid]) {
+			policies = append(policies, name)
+		}
+	}
+	return policies, pool
+}

@@ -1,0 +1,167 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+	"pgregory.net/rapid"
+
+	"github.com/sluice-dev/sluice/enforcer/discovery"
+	"github.com/sluice-dev/sluice/enforcer/report"
+)
+
+var storefront = types.NamespacedName{Namespace: "shop", Name: "storefront"}
+
+// answering returns the answer of an enforcer that runs a generation of storefront.
+func answering(node string, generation int64) answer {
+	return answer{state: &report.State{
+		Node: node, Document: &report.Document{Digest: fmt.Sprint("digest-", generation)},
+		Policies: []report.Policy{{Namespace: "shop", Name: "storefront", UID: "u1", Generation: generation}},
+	}}
+}
+
+func TestTrackerIsPatientButNotLong(t *testing.T) {
+	pod := []discovery.Endpoint{{Name: "pod", Host: "10.0.0.1", Ready: true}}
+	refused := answer{problem: "does not answer: connection refused"}
+	tracker := newTracker()
+	steps := []struct {
+		at          time.Duration
+		answer      answer
+		wantProblem string
+		wantRuns    int64
+		wantUnsure  bool
+		why         string
+	}{
+		{0, refused, "does not answer: connection refused", 0, false, "one that never answered gets no credit"},
+		{1 * time.Second, answering("pod", 3), "", 3, false, "it came up"},
+		{2 * time.Second, refused, "", 3, true, "one lost answer is no news"},
+		{2200 * time.Millisecond, refused, "", 3, true, "still within patience"},
+		{2250 * time.Millisecond, refused, "does not answer: connection refused", 0, false, "it is gone"},
+		{5 * time.Second, answering("pod", 4), "", 4, false, "it came back"},
+		{6 * time.Second, answer{state: &report.State{Node: "pod", Refused: "too new"}}, "", 0, false, "it restarted and has no document"},
+	}
+	for _, s := range steps {
+		o, unsure := tracker.observe(day.Add(s.at), pod, map[string]answer{"pod": s.answer})
+		e := o.enforcers[0]
+		if e.problem != s.wantProblem || e.runs[storefront].generation != s.wantRuns || unsure != s.wantUnsure {
+			t.Errorf("at %s: problem %q, runs %d, unsure %v; want %q, %d, %v: %s", s.at,
+				e.problem, e.runs[storefront].generation, unsure, s.wantProblem, s.wantRuns, s.wantUnsure, s.why)
+		}
+	}
+}
+
+func TestTrackerForgetsWhoLeft(t *testing.T) {
+	tracker := newTracker()
+	pod := []discovery.Endpoint{{Name: "pod"}}
+	tracker.observe(day, pod, map[string]answer{"pod": answering("pod", 3)})
+	if o, _ := tracker.observe(day, nil, nil); len(o.enforcers) != 0 {
+		t.Errorf("%d enforcers, want none", len(o.enforcers))
+	}
+	o, _ := tracker.observe(day, pod, map[string]answer{"pod": {problem: "does not answer"}})
+	if o.enforcers[0].problem == "" {
+		t.Error("a new pod of the same name has the credit of the old one")
+	}
+}
+
+func TestDisplayName(t *testing.T) {
+	tests := map[string]struct {
+		member discovery.Endpoint
+		state  *report.State
+		want   string
+	}{
+		"a pod has its name":                 {discovery.Endpoint{Name: "sluice-abc", Host: "10.0.0.1"}, &report.State{Node: "other"}, "sluice-abc"},
+		"a static member says its own name":  {discovery.Endpoint{Name: "127.0.0.1:9090", Host: "127.0.0.1"}, &report.State{Node: "enforcer-1"}, "enforcer-1"},
+		"until then it has its address":      {discovery.Endpoint{Name: "127.0.0.1:9090", Host: "127.0.0.1"}, nil, "127.0.0.1:9090"},
+		"an address without a pod likewise":  {discovery.Endpoint{Name: "10.0.0.1", Host: "10.0.0.1"}, &report.State{Node: "enforcer-1"}, "enforcer-1"},
+		"one that says nothing keeps its ad": {discovery.Endpoint{Name: "10.0.0.1", Host: "10.0.0.1"}, &report.State{}, "10.0.0.1"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := displayName(tc.member, tc.state); got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+// A policy is woken exactly when what its status is made of changed.
+func TestChangedWakesWhomItConcerns(t *testing.T) {
+	a := types.NamespacedName{Namespace: "shop", Name: "a"}
+	b := types.NamespacedName{Namespace: "shop", Name: "b"}
+	all := map[types.NamespacedName]verdict{a: {uid: "ua"}, b: {uid: "ub"}}
+	observe := func(digest, problem string, generationA, generationB int64) *observation {
+		return &observation{enforcers: []enforcer{{
+			name: "pod", digest: digest, problem: problem,
+			runs: map[types.NamespacedName]running{a: {"ua", generationA}, b: {"ub", generationB}},
+		}}}
+	}
+	withUsage := observe("1", "", 1, 1)
+	withUsage.usage = map[types.UID]policyUsage{"ub": {{"l", 1, 1, 1}}}
+
+	tests := map[string]struct {
+		before, after *observation
+		want          []types.NamespacedName
+		wantPool      bool
+	}{
+		"the first look concerns all":             {nil, observe("1", "", 1, 1), []types.NamespacedName{a, b}, true},
+		"nothing new concerns nobody":             {observe("1", "", 1, 1), observe("1", "", 1, 1), nil, false},
+		"a new generation concerns its policy":    {observe("1", "", 1, 1), observe("2", "", 1, 2), []types.NamespacedName{b}, true},
+		"an enforcer that dies concerns all":      {observe("1", "", 1, 1), observe("1", "dead", 1, 1), []types.NamespacedName{a, b}, true},
+		"usage concerns its policy, not the pool": {observe("1", "", 1, 1), withUsage, []types.NamespacedName{b}, false},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, pool := tc.before.changed(tc.after, all)
+			slices.SortFunc(got, func(a, b types.NamespacedName) int { return slices.Compare([]byte(a.Name), []byte(b.Name)) })
+			if diff := cmp.Diff(tc.want, got); diff != "" || pool != tc.wantPool {
+				t.Errorf("pool %v, want %v; policies (-want +got):\n%s", pool, tc.wantPool, diff)
+			}
+		})
+	}
+}
+
+// Judgments and observations come from two goroutines in any order. Whoever comes
+// second wakes those whom both concern, so a policy that was last woken saw all
+// that is on the board.
+func TestTheBoardForgetsNobody(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := newBoard()
+		var seen poolNotes // when the policy was last woken
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+			var woken []types.NamespacedName
+			if rapid.Bool().Draw(t, "judges") {
+				generation := rapid.Int64Range(1, 3).Draw(t, "generation")
+				woken = b.judge("default", &judgment{verdicts: map[types.NamespacedName]verdict{storefront: {uid: "u1", generation: generation}}})
+			} else {
+				tracker := newTracker()
+				o, _ := tracker.observe(day, []discovery.Endpoint{{Name: "pod"}},
+					map[string]answer{"pod": answering("pod", rapid.Int64Range(1, 3).Draw(t, "runs"))})
+				woken, _, _ = b.observe("default", o)
+			}
+			if slices.Contains(woken, storefront) {
+				seen = b.of("default")
+			}
+		}
+		now := b.of("default")
+		if now.judgment == nil {
+			return
+		}
+		if now.judgment.verdicts[storefront] != seen.judgment.verdicts[storefront] {
+			t.Fatal("a verdict was not told")
+		}
+		if changed, _ := seen.observation.changed(cmpOr(now.observation), now.judgment.verdicts); len(changed) > 0 {
+			t.Fatal("an observation was not told")
+		}
+	})
+}
+
+func cmpOr(o *observation) *observation {
+	if o == nil {
+		return &observation{}
+	}
+	return o
+}

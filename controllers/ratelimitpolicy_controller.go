@@ -1,0 +1,143 @@
+package controllers
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// conflictDelay is when a status that lost a race is computed again: by then the
+// cache has the newer object.
+const conflictDelay = 20 * time.Millisecond
+
+// policyReconciler writes the status of policies. Its root kind is
+// RateLimitPolicy. It decides nothing: verdicts and observations are on the board.
+type policyReconciler struct {
+	client    client.Client
+	namespace string // of the pools
+	board     *board
+	events    events.EventRecorder
+	now       func() time.Time
+
+	mu        sync.Mutex
+	announced map[types.NamespacedName]running // what was last announced as programmed
+}
+
+// Reconcile brings the status of a policy up to date.
+func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var policy v1alpha1.RateLimitPolicy
+	if err := r.client.Get(ctx, req.NamespacedName, &policy); apierrors.IsNotFound(err) {
+		r.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
+	} else if err != nil {
+		return ctrl.Result{}, err
+	}
+	facts, known, err := r.gather(ctx, &policy)
+	if err != nil || !known {
+		return ctrl.Result{}, err
+	}
+	before := policy.Status
+	policy.Status = policyStatus(&policy, facts, r.now())
+	if equality.Semantic.DeepEqual(before, policy.Status) {
+		return ctrl.Result{}, nil
+	}
+	switch err := r.client.Status().Update(ctx, &policy); {
+	case apierrors.IsConflict(err):
+		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	case err != nil:
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	r.announce(&policy, &before)
+	return ctrl.Result{}, nil
+}
+
+// gather collects what the status is a function of. It is not known while this
+// generation has not been judged: whoever judges it pulls the trigger.
+func (r *policyReconciler) gather(ctx context.Context, policy *v1alpha1.RateLimitPolicy) (facts policyFacts, known bool, err error) {
+	facts = policyFacts{pool: types.NamespacedName{Namespace: r.namespace, Name: poolOf(policy)}}
+	var pool v1alpha1.EnforcerPool
+	if err := r.client.Get(ctx, facts.pool, &pool); apierrors.IsNotFound(err) {
+		return facts, true, nil
+	} else if err != nil {
+		return facts, false, err
+	}
+	facts.poolExists = true
+
+	notes := r.board.of(facts.pool.Name)
+	if notes.judgment == nil {
+		return facts, false, nil
+	}
+	name := client.ObjectKeyFromObject(policy)
+	verdict := notes.judgment.verdicts[name]
+	if verdict.uid != policy.UID || verdict.generation != policy.Generation {
+		return facts, false, nil
+	}
+	facts.outcome, facts.unpublished = verdict.outcome, notes.judgment.problem
+	if o := notes.observation; o != nil {
+		facts.usage = o.usage[policy.UID]
+		for _, e := range o.enforcers {
+			s := policySighting{name: e.name, problem: e.problem, refused: e.refused}
+			if running := e.runs[name]; e.problem == "" && running.uid == policy.UID {
+				s.generation = running.generation
+			}
+			facts.enforcers = append(facts.enforcers, s)
+		}
+	}
+	return facts, true, nil
+}
+
+// announce makes events of what changed: a new verdict, and each generation that
+// became programmed. An enforcer that comes and goes is an event of the pool.
+func (r *policyReconciler) announce(policy *v1alpha1.RateLimitPolicy, before *v1alpha1.RateLimitPolicyStatus) {
+	accepted := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionAccepted)
+	was := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionAccepted)
+	if was == nil || was.Status != accepted.Status || was.Reason != accepted.Reason || was.Message != accepted.Message {
+		kind := corev1.EventTypeWarning
+		if accepted.Status == metav1.ConditionTrue {
+			kind = corev1.EventTypeNormal
+		}
+		r.events.Eventf(policy, nil, kind, accepted.Reason, "Check", "%s", shorten(accepted.Message, maxNote))
+	}
+	programmed := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionProgrammed)
+	if programmed.Status == metav1.ConditionTrue && r.firstTime(policy) {
+		r.events.Eventf(policy, nil, corev1.EventTypeNormal, programmed.Reason, "Program", "%s", shorten(programmed.Message, maxNote))
+	}
+}
+
+// firstTime says whether this generation has not been announced as programmed.
+func (r *policyReconciler) firstTime(policy *v1alpha1.RateLimitPolicy) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name, this := client.ObjectKeyFromObject(policy), running{policy.UID, policy.Generation}
+	if r.announced[name] == this {
+		return false
+	}
+	r.announced[name] = this
+	return true
+}
+
+func (r *policyReconciler) forget(name types.NamespacedName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.announced, name)
+}
+
+// poolOf returns the name of a policy's pool.
+func poolOf(policy *v1alpha1.RateLimitPolicy) string {
+	if name := policy.Spec.PoolRef.Name; name != "" {
+		return name
+	}
+	return v1alpha1.DefaultPool
+}

@@ -1,0 +1,174 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/enforcer/discovery"
+)
+
+const (
+	// poolField indexes policies by the name of their pool.
+	poolField = "spec.poolRef.name"
+
+	// recorderName is who events come from.
+	recorderName = "sluice-manager"
+
+	// statusWriters is how many policies may have their status written at once.
+	statusWriters = 8
+)
+
+// Options say how the manager works.
+type Options struct {
+	// Namespace is the operator's own: pools and their ConfigMaps lie there.
+	Namespace string
+
+	// Discover returns where the enforcers of a pool are found, given the name of
+	// its Service in Namespace.
+	Discover func(pool, service string) discovery.Source
+
+	// HTTP asks the enforcers for their state; nil: a client that follows no
+	// redirects and uses no proxy.
+	HTTP *http.Client
+
+	// Now reads the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// ManagerOptions returns what the reconcilers need of a manager: the types, and a
+// cache that holds policies of all namespaces, but pools and their ConfigMaps of
+// the operator's namespace only.
+func ManagerOptions(namespace string) (ctrl.Options, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return ctrl.Options{}, err
+	}
+	ofAnyPool, err := labels.NewRequirement(v1alpha1.LabelPool, selection.Exists, nil)
+	if err != nil {
+		return ctrl.Options{}, err
+	}
+	own := map[string]cache.Config{namespace: {}}
+	return ctrl.Options{
+		Scheme: scheme,
+		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.EnforcerPool{}: {Namespaces: own},
+			&corev1.ConfigMap{}:      {Namespaces: own, Label: labels.NewSelector().Add(*ofAnyPool)},
+		}},
+	}, nil
+}
+
+// Setup adds the reconcilers and the collector to a manager that was made with
+// ManagerOptions.
+func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	if o.Namespace == "" || o.Discover == nil {
+		return errors.New("controllers: Options.Namespace and Options.Discover are needed")
+	}
+	if o.HTTP == nil {
+		o.HTTP = newHTTPClient()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.RateLimitPolicy{}, poolField, func(o client.Object) []string {
+		return []string{poolOf(o.(*v1alpha1.RateLimitPolicy))}
+	})
+	if err != nil {
+		return err
+	}
+	board, policies, pools := newBoard(), &trigger{}, &trigger{}
+	collector := &collector{
+		namespace: o.Namespace,
+		board:     board,
+		discover:  o.Discover,
+		ask:       func(ctx context.Context, address string) answer { return fetchState(ctx, o.HTTP, address) },
+		now:       o.Now,
+		policies:  policies,
+		pools:     pools,
+		log:       mgr.GetLogger().WithName("collector"),
+		commands:  make(chan command),
+	}
+	recorder := mgr.GetEventRecorder(recorderName)
+	pool := &poolReconciler{
+		client:    mgr.GetClient(),
+		publisher: &publisher{client: mgr.GetClient(), live: mgr.GetAPIReader()},
+		board:     board,
+		collector: collector,
+		policies:  policies,
+		events:    recorder,
+		now:       o.Now,
+		memory:    map[string]*poolMemory{},
+	}
+	policy := &policyReconciler{
+		client:    mgr.GetClient(),
+		namespace: o.Namespace,
+		board:     board,
+		events:    recorder,
+		now:       o.Now,
+		announced: map[types.NamespacedName]running{},
+	}
+	return errors.Join(mgr.Add(collector), pool.setup(mgr, o.Namespace, pools), policy.setup(mgr, policies))
+}
+
+// setup has a pool reconciled when its spec changes, when one of its policies
+// comes, changes or goes (also to another pool), when its ConfigMaps change, and
+// when its enforcers do.
+func (r *poolReconciler) setup(mgr ctrl.Manager, namespace string, pools *trigger) error {
+	toPool := func(_ context.Context, o client.Object) []reconcile.Request {
+		name := poolOf(o.(*v1alpha1.RateLimitPolicy))
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}}
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.EnforcerPool{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Owns(&corev1.ConfigMap{}).
+		Watches(&v1alpha1.RateLimitPolicy{}, handler.EnqueueRequestsFromMapFunc(toPool), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesRawSource(pools).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
+		Complete(r)
+}
+
+// setup has a policy reconciled when its spec changes, when its pool appears or
+// goes, and when the board has news of it.
+func (r *policyReconciler) setup(mgr ctrl.Manager, policies *trigger) error {
+	comesOrGoes := predicate.Funcs{
+		UpdateFunc: func(event.UpdateEvent) bool { return false },
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.RateLimitPolicy{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.EnforcerPool{}, handler.EnqueueRequestsFromMapFunc(r.toPolicies), builder.WithPredicates(comesOrGoes)).
+		WatchesRawSource(policies).
+		WithOptions(controller.Options{MaxConcurrentReconciles: statusWriters}).
+		Complete(r)
+}
+
+// toPolicies returns the policies of a pool.
+func (r *policyReconciler) toPolicies(ctx context.Context, pool client.Object) []reconcile.Request {
+	var list v1alpha1.RateLimitPolicyList
+	if err := r.client.List(ctx, &list, client.MatchingFields{poolField: pool.GetName()}, client.UnsafeDisableDeepCopy); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the policies of a pool", "pool", pool.GetName())
+		return nil
+	}
+	requests := make([]reconcile.Request, len(list.Items))
+	for i := range list.Items {
+		requests[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
+	}
+	return requests
+}

@@ -1,0 +1,182 @@
+package controllers
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/enforcer/report"
+)
+
+const (
+	// sampleEvery is the stretch of time that a rate is an average of.
+	sampleEvery = 5 * time.Second
+
+	// refreshEvery is the least time between two figures shown for one policy.
+	refreshEvery = 15 * time.Second
+
+	// refreshBudget is the most status writes per second that usage may cause over
+	// all policies of a pool: with more policies each is refreshed less often.
+	refreshBudget = 50
+)
+
+// policyUsage is how the limits of a policy are used, in the order of the
+// document. It is immutable.
+type policyUsage []limitUsage
+
+// limitUsage is how one limit is used over all enforcers.
+type limitUsage struct {
+	name       string
+	activeKeys int64
+	admitted   int64 // tokens per second
+	limited    int64 // tokens per second
+}
+
+// usageMeter turns cumulative counters into rates, and decides when a figure
+// changed enough to be shown. It reads no clock.
+type usageMeter struct {
+	sampled time.Time // when the last sample was taken
+	base    map[string]*report.State
+	shown   map[types.UID]shownUsage
+	view    map[types.UID]policyUsage // what shown says; replaced, never changed
+}
+
+type shownUsage struct {
+	since time.Time
+	usage policyUsage
+}
+
+func newUsageMeter() usageMeter {
+	return usageMeter{base: map[string]*report.State{}, shown: map[types.UID]shownUsage{}}
+}
+
+// measure returns the usage to show by policy, given the newest state of each
+// enforcer that answers. The result changes only when something that matters did.
+func (m *usageMeter) measure(now time.Time, states map[string]*report.State) map[types.UID]policyUsage {
+	if m.sampled.IsZero() {
+		m.sampled, m.base = now, states
+		return nil
+	}
+	if now.Sub(m.sampled) < sampleEvery {
+		return m.view
+	}
+	latest := rates(m.base, states)
+	m.sampled, m.base = now, states
+
+	every := max(refreshEvery, time.Duration(len(latest))*time.Second/refreshBudget)
+	shown := make(map[types.UID]shownUsage, len(latest))
+	m.view = make(map[types.UID]policyUsage, len(latest))
+	for uid, usage := range latest {
+		s, known := m.shown[uid]
+		if !known || now.Sub(s.since) >= every && usage.differs(s.usage) {
+			// What nobody uses is shown as such from the start, so the first use can be
+			// shown at once.
+			if known || !usage.idle() {
+				s.since = now
+			}
+			s.usage = usage
+		}
+		shown[uid] = s
+		m.view[uid] = s.usage
+	}
+	m.shown = shown
+	return m.view
+}
+
+// rates sums up over the enforcers what happened between two states of each.
+func rates(before, after map[string]*report.State) map[types.UID]policyUsage {
+	totals := map[types.UID][]total{}
+	for name, state := range after {
+		base := before[name]
+		if base == nil || !base.Started.Equal(state.Started) {
+			// It started meanwhile: its counters began at zero then.
+			base = &report.State{Now: state.Started}
+		}
+		elapsed := state.Now.Sub(base.Now)
+		if elapsed <= 0 {
+			continue
+		}
+		counted := countersOf(base)
+		for i := range state.Policies {
+			p := &state.Policies[i]
+			uid := types.UID(p.UID)
+			totals[uid] = addTotals(totals[uid], p.Limits, counted[uid], max(elapsed, time.Second))
+		}
+	}
+	usage := make(map[types.UID]policyUsage, len(totals))
+	for uid, limits := range totals {
+		list := make(policyUsage, len(limits))
+		for i, l := range limits {
+			list[i] = limitUsage{l.name, l.activeKeys, int64(math.Round(l.admitted)), int64(math.Round(l.limited))}
+		}
+		usage[uid] = list
+	}
+	return usage
+}
+
+// total is a sum that is not rounded yet.
+type total struct {
+	name              string
+	activeKeys        int64
+	admitted, limited float64
+}
+
+func addTotals(totals []total, limits, before []report.Usage, elapsed time.Duration) []total {
+	for _, l := range limits {
+		i := slices.IndexFunc(totals, func(t total) bool { return t.name == l.Name })
+		if i < 0 {
+			i = len(totals)
+			totals = append(totals, total{name: l.Name})
+		}
+		var base report.Usage
+		if j := slices.IndexFunc(before, func(u report.Usage) bool { return u.Name == l.Name }); j >= 0 {
+			base = before[j]
+		}
+		// Enforcers share counters, so each knows nearly all keys: the sum would count
+		// every client once an enforcer.
+		totals[i].activeKeys = max(totals[i].activeKeys, l.ActiveKeys)
+		totals[i].admitted += float64(since(base.Admitted, l.Admitted)) / elapsed.Seconds()
+		totals[i].limited += float64(since(base.Limited, l.Limited)) / elapsed.Seconds()
+	}
+	return totals
+}
+
+// since returns how far a counter went. One that went back began anew, as it does
+// when a limit is deleted and made again.
+func since(before, after int64) int64 {
+	if after < before {
+		return after
+	}
+	return after - before
+}
+
+func countersOf(s *report.State) map[types.UID][]report.Usage {
+	counted := make(map[types.UID][]report.Usage, len(s.Policies))
+	for i := range s.Policies {
+		counted[types.UID(s.Policies[i].UID)] = s.Policies[i].Limits
+	}
+	return counted
+}
+
+// idle says whether nobody uses any of the limits.
+func (u policyUsage) idle() bool {
+	return !slices.ContainsFunc(u, func(l limitUsage) bool { return l.activeKeys != 0 || l.admitted != 0 || l.limited != 0 })
+}
+
+// differs says whether a reader would call u another usage than shown: other
+// limits, or a figure that moved by more than a tenth, to zero or from zero.
+func (u policyUsage) differs(shown policyUsage) bool {
+	return !slices.EqualFunc(u, shown, func(a, b limitUsage) bool {
+		return a.name == b.name && near(a.activeKeys, b.activeKeys) && near(a.admitted, b.admitted) && near(a.limited, b.limited)
+	})
+}
+
+func near(a, b int64) bool {
+	if a == 0 || b == 0 {
+		return a == b
+	}
+	distance := max(a, b) - min(a, b)
+	return distance <= max(a, b)/10
+}

@@ -1,0 +1,46 @@
+package account
+
+import (
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+// sample is how many counters an eviction looks at. Where one in a hundred is at
+// its limit, the odds that all eight are, and so one of them is forgotten, are
+// 1 in 10^16.
+const sample = 8
+
+// evict forgets one counter to make room for key: of a sample, the one nearest to
+// full, which has the least to say. The sample is drawn by the key, which is a
+// keyed hash, and so as good as dice that nobody can load.
+func (sh *shard) evict(rows []meterRow, now limit.Instant, key limit.Key) {
+	victim, least := none, 0.0
+	dice := key.Hi ^ key.Lo
+	for range sample {
+		dice = dice*6364136223846793005 + 1442695040888963407
+		slot := uint32((dice >> 32) * uint64(sh.slots) >> 32)
+		e := sh.at(slot)
+		if e.key.IsZero() {
+			continue
+		}
+		if part := usedPart(rows, e, now); victim == none || part < least {
+			victim, least = slot, part
+		}
+	}
+	if victim == none { // the sample met free slots only: nearly all are
+		return
+	}
+	sh.wheel.remove(sh, victim)
+	sh.remove(victim)
+	sh.evicted++
+}
+
+// usedPart returns how far a counter is from full: 0 is full, 1 at its limit,
+// more in debt.
+func usedPart(rows []meterRow, e *entry, now limit.Instant) float64 {
+	ref := e.ref()
+	if int(ref) >= len(rows) || rows[ref].params == nil {
+		return -1
+	}
+	p := rows[ref].params
+	return float64(p.Used(e.state, now)) / float64(p.Burst())
+}

@@ -1,0 +1,189 @@
+package account
+
+import (
+	"sync"
+	"unsafe"
+
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+// entry is one counter: a cache line, without pointers, so that the garbage
+// collector never looks at it.
+type entry struct {
+	key   limit.Key
+	state decide.State
+
+	// own is the number of tokens admitted here since the counter was made. era
+	// tells this counter from earlier ones of the same key.
+	own limit.Amount
+	era uint32
+
+	// meter is the Ref of how the counter counts; its highest bit says that own
+	// changed since Changed last handed it over.
+	meter uint32
+
+	// Neighbours in the list of a bucket of the timer wheel: slots, or none. The
+	// first of a list has the bucket, with its highest bit set, as prev. A free
+	// entry has the next free one as next.
+	next, prev uint32
+}
+
+const (
+	entrySize  = int(unsafe.Sizeof(entry{}))
+	indexSize  = 4
+	chunkSlots = 128
+
+	// A word of the index is 0, or slot+1 in its low bits and a tag of the key in
+	// its high ones, which spares most looks at entries of other keys.
+	slotBits = 22
+	maxSlots = 1<<slotBits - 1
+	tagMask  = ^uint32(1<<slotBits - 1)
+
+	none     = ^uint32(0)
+	dirtyBit = uint32(1) << 31
+)
+
+func (e *entry) ref() Ref    { return Ref(e.meter &^ dirtyBit) }
+func (e *entry) dirty() bool { return e.meter&dirtyBit != 0 }
+
+// shard is a part of the store.
+//
+// Invariants: keys = entries reachable from index = entries in the wheel;
+// usage[r].Active sums to keys.
+type shard struct {
+	mu sync.Mutex
+
+	index   []uint32             // open addressing, linear probing; a power of two
+	chunks  []*[chunkSlots]entry // entry of slot i: chunks[i/chunkSlots][i%chunkSlots]
+	keys    int
+	slots   uint32 // that were ever used; chunks has room for them
+	free    uint32 // first free slot below slots, or none
+	changed []uint32
+	era     uint32
+
+	wheel            wheel
+	usage            []Usage // by Ref
+	evicted, expired uint64
+
+	_ [64]byte // keeps neighbours off this cache line
+}
+
+// clear makes the shard empty. Eras and counts go on.
+func (sh *shard) clear() {
+	sh.index = make([]uint32, 16)
+	sh.chunks, sh.keys, sh.slots, sh.free, sh.changed = nil, 0, 0, none, nil
+	sh.wheel.clear()
+}
+
+func (sh *shard) at(slot uint32) *entry { return &sh.chunks[slot/chunkSlots][slot%chunkSlots] }
+
+func tagOf(k limit.Key) uint32 { return uint32(k.Lo>>32) & tagMask }
+
+// lookup returns the slot and the entry of a key; the entry is nil where there is
+// none.
+func (sh *shard) lookup(k limit.Key) (uint32, *entry) {
+	mask := uint32(len(sh.index) - 1)
+	tag := tagOf(k)
+	for i := uint32(k.Lo) & mask; ; i = (i + 1) & mask {
+		word := sh.index[i]
+		if word == 0 {
+			return none, nil
+		}
+		if word&tagMask == tag {
+			slot := word&^tagMask - 1
+			if e := sh.at(slot); e.key == k {
+				return slot, e
+			}
+		}
+	}
+}
+
+// insert makes a counter; its key is not there, and there is room for it.
+func (sh *shard) insert(k limit.Key, ref Ref) (slot uint32, e *entry) {
+	if 4*(sh.keys+1) > 3*len(sh.index) {
+		sh.rebuild(2 * len(sh.index))
+	}
+	slot = sh.free
+	if slot == none {
+		slot = sh.slots
+		sh.slots++
+		if int(slot) == len(sh.chunks)*chunkSlots {
+			sh.chunks = append(sh.chunks, new([chunkSlots]entry))
+		}
+	} else {
+		sh.free = sh.at(slot).next
+	}
+	sh.era++
+	e = sh.at(slot)
+	*e = entry{key: k, era: sh.era, meter: uint32(ref), next: none, prev: none}
+	sh.link(k, slot)
+	sh.keys++
+	sh.use(ref).Active++
+	return slot, e
+}
+
+// link enters a slot into the index.
+func (sh *shard) link(k limit.Key, slot uint32) {
+	mask := uint32(len(sh.index) - 1)
+	i := uint32(k.Lo) & mask
+	for sh.index[i] != 0 {
+		i = (i + 1) & mask
+	}
+	sh.index[i] = tagOf(k) | (slot + 1)
+}
+
+// remove forgets the counter in a slot, which is in no list of the wheel.
+func (sh *shard) remove(slot uint32) {
+	e := sh.at(slot)
+	sh.unlink(e.key, slot)
+	sh.use(e.ref()).Active--
+	*e = entry{next: sh.free, prev: none}
+	sh.free = slot
+	sh.keys--
+}
+
+// unlink takes a slot out of the index and closes the gap: every word that could
+// stand nearer to where its key begins moves there.
+func (sh *shard) unlink(k limit.Key, slot uint32) {
+	mask := uint32(len(sh.index) - 1)
+	gap := uint32(k.Lo) & mask
+	for sh.index[gap]&^tagMask != slot+1 {
+		gap = (gap + 1) & mask
+	}
+	for i := (gap + 1) & mask; sh.index[i] != 0; i = (i + 1) & mask {
+		home := uint32(sh.at(sh.index[i]&^tagMask-1).key.Lo) & mask
+		if (i-home)&mask >= (i-gap)&mask {
+			sh.index[gap] = sh.index[i]
+			gap = i
+		}
+	}
+	sh.index[gap] = 0
+}
+
+func (sh *shard) rebuild(size int) {
+	old := sh.index
+	sh.index = make([]uint32, size)
+	for _, word := range old {
+		if word != 0 {
+			slot := word&^tagMask - 1
+			sh.link(sh.at(slot).key, slot)
+		}
+	}
+}
+
+// use returns the usage of a meter, making room for it.
+func (sh *shard) use(ref Ref) *Usage {
+	if int(ref) >= len(sh.usage) {
+		sh.usage = append(sh.usage, make([]Usage, int(ref)+1-len(sh.usage))...)
+	}
+	return &sh.usage[ref]
+}
+
+// markChanged notes that own changed.
+func (sh *shard) markChanged(slot uint32, e *entry) {
+	if !e.dirty() {
+		e.meter |= dirtyBit
+		sh.changed = append(sh.changed, slot)
+	}
+}

@@ -1,0 +1,125 @@
+// Package account remembers what has been taken from every counter. The store is
+// sharded, bounded, free of pointers, and forgets a counter at the instant at
+// which it says nothing any more.
+package account
+
+import (
+	"fmt"
+	"math/bits"
+	"sync/atomic"
+
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+const (
+	// BytesPerKey is what one counter costs at most, its part of the index
+	// included.
+	BytesPerKey = entrySize + 2*indexSize
+
+	// DefaultMaxKeys bounds a store whose Options name no bound: 80 MB at most.
+	DefaultMaxKeys = 1_000_000
+
+	minShards, maxShards = 64, 4096
+	keysPerShard         = 4096 // at which one shard's index is rebuilt in well under 0.1 ms
+)
+
+// Options configure a Store.
+type Options struct {
+	// MaxKeys is the most counters that are remembered; 0 means DefaultMaxKeys.
+	// Memory grows with the counters there are, to BytesPerKey for each.
+	MaxKeys int
+
+	// Shards is the number of parts with a lock of their own, a power of two; 0
+	// chooses it by MaxKeys.
+	Shards int
+}
+
+// Store holds the counters of one enforcer. All methods may be called from any
+// number of goroutines. A lock covers one shard, is held for the work on one
+// counter (or a few dozen, in Expire), and several are held together only for
+// the limits of one request, in ascending order.
+type Store struct {
+	shards   []shard
+	shift    uint // of Key.Hi, to the number of its shard
+	perShard int
+
+	meters atomic.Pointer[meterTable]
+	expire atomic.Uint32 // the shard at which the next Expire begins
+	base   usageBase
+}
+
+// Stats describe a Store.
+type Stats struct {
+	Keys    int    // counters now
+	MaxKeys int    // bound of Keys
+	Evicted uint64 // counters forgotten for want of room, since the start
+	Expired uint64 // counters forgotten because they said nothing any more
+	Bytes   int64  // memory of counters and index, about
+}
+
+// New returns an empty Store.
+func New(o Options) (*Store, error) {
+	if o.MaxKeys == 0 {
+		o.MaxKeys = DefaultMaxKeys
+	}
+	if o.MaxKeys < minShards || o.MaxKeys > maxShards*maxSlots {
+		return nil, fmt.Errorf("MaxKeys is %d: use %d to %d", o.MaxKeys, minShards, maxShards*maxSlots)
+	}
+	if o.Shards == 0 {
+		o.Shards = min(max(1<<bits.Len(uint(o.MaxKeys/keysPerShard)), minShards), maxShards)
+	}
+	if o.Shards < 1 || o.Shards > maxShards || o.Shards&(o.Shards-1) != 0 || o.MaxKeys/o.Shards >= maxSlots {
+		return nil, fmt.Errorf("Shards is %d: use a power of two up to %d", o.Shards, maxShards)
+	}
+	s := &Store{
+		shards:   make([]shard, o.Shards),
+		shift:    uint(64 - bits.TrailingZeros(uint(o.Shards))),
+		perShard: (o.MaxKeys + o.Shards - 1) / o.Shards,
+	}
+	for i := range s.shards {
+		s.shards[i].clear()
+	}
+	s.meters.Store(&meterTable{})
+	return s, nil
+}
+
+// shardOf returns the number of the shard of a key: its highest bits. A shift of
+// 64, of a single shard, yields 0.
+func (s *Store) shardOf(k limit.Key) int { return int(k.Hi >> s.shift) }
+
+// Has says whether there is a counter for key.
+func (s *Store) Has(key limit.Key) bool {
+	sh := &s.shards[s.shardOf(key)]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	_, e := sh.lookup(key)
+	return e != nil
+}
+
+// Reset forgets every counter; usage goes on.
+func (s *Store) Reset() {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		for ref := range sh.usage {
+			sh.usage[ref].Active = 0
+		}
+		sh.clear()
+		sh.mu.Unlock()
+	}
+}
+
+// Stats sums up the shards.
+func (s *Store) Stats() Stats {
+	total := Stats{MaxKeys: s.perShard * len(s.shards)}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		total.Keys += sh.keys
+		total.Evicted += sh.evicted
+		total.Expired += sh.expired
+		total.Bytes += int64(len(sh.chunks)*chunkSlots*entrySize + len(sh.index)*indexSize)
+		sh.mu.Unlock()
+	}
+	return total
+}

@@ -1,0 +1,55 @@
+// Package admin serves what operators ask of an enforcer: metrics, health, and
+// its account of itself.
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sluice-dev/sluice/enforcer/report"
+)
+
+// Options configure a handler. All fields are required.
+type Options struct {
+	// Registry has the metrics.
+	Registry *prometheus.Registry
+
+	// Ready returns nil, or why the enforcer should get no traffic.
+	Ready func() error
+
+	// State returns the enforcer's account of itself.
+	State func() report.State
+}
+
+// New returns a handler for GET /metrics, /healthz, /readyz and /v1/state.
+// /healthz answers 200 as long as the process does; /readyz answers 503 with the
+// reason while the enforcer is not ready.
+func New(o Options) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{Registry: o.Registry}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := o.Ready(); err != nil {
+			text(w, http.StatusServiceUnavailable, err.Error())
+			return
+		}
+		text(w, http.StatusOK, "ok")
+	})
+	mux.HandleFunc("GET /v1/state", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_ = json.NewEncoder(w).Encode(o.State())
+	})
+	return mux
+}
+
+// text writes a line. A client that is gone cannot be told, so errors are dropped.
+func text(w http.ResponseWriter, code int, line string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(line + "\n"))
+}

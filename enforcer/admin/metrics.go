@@ -1,0 +1,130 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Usage is what one limit did.
+type Usage struct {
+	Namespace, Policy, Limit string
+
+	ActiveKeys        int64
+	Admitted, Limited int64 // tokens since the start
+}
+
+// Counts are the enforcer's counters since its start, and its gauges.
+type Counts struct {
+	Limits []Usage
+
+	Keys, MaxKeys    int
+	Evicted, Expired uint64
+	StoreBytes       int64
+
+	FramesSent, FramesReceived uint64
+	BytesSent, BytesReceived   uint64
+	FramesDropped              map[string]uint64 // by reason: a fixed set
+
+	ExpressionErrors uint64
+	Peers            int // that have spoken lately
+	Digest           string
+	Version          string
+}
+
+// Collector exports Counts. Its labels are bounded by the policies: a client's key
+// is never one.
+type Collector struct{ read func() Counts }
+
+// NewCollector returns a Collector that calls read at each scrape.
+func NewCollector(read func() Counts) *Collector { return &Collector{read} }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("sluice_"+name, help, labels, nil)
+}
+
+var (
+	limitTokens = desc("limit_tokens_total", "Tokens asked of a limit, by outcome: admitted, or limited (of a shadow limit: would have been).", "namespace", "policy", "limit", "outcome")
+	activeKeys  = desc("limit_active_keys", "Clients that have used some of a limit's quota.", "namespace", "policy", "limit")
+	keys        = desc("keys", "Counters in memory.")
+	maxKeys     = desc("keys_max", "The most counters that are kept in memory.")
+	evicted     = desc("keys_evicted_total", "Counters forgotten for want of room. Raise --max-keys when this grows.")
+	expired     = desc("keys_expired_total", "Counters forgotten because they said nothing any more.")
+	storeBytes  = desc("store_bytes", "Memory of the counters.")
+	frames      = desc("gossip_frames_total", "Gossip frames, by direction.", "direction")
+	frameBytes  = desc("gossip_bytes_total", "Bytes of gossip frames, by direction.", "direction")
+	dropped     = desc("gossip_frames_dropped_total", "Gossip frames dropped, by reason.", "reason")
+	failures    = desc("expression_errors_total", "Expressions that failed on a request; the request was limited all the same.")
+	peers       = desc("peers", "Peers that have spoken lately.")
+	document    = desc("document_info", "The document in force.", "digest")
+	build       = desc("build_info", "The version of this enforcer.", "version")
+)
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		limitTokens, activeKeys, keys, maxKeys, evicted, expired, storeBytes,
+		frames, frameBytes, dropped, failures, peers, document, build,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	n := c.read()
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	for _, u := range n.Limits {
+		counter(limitTokens, float64(u.Admitted), u.Namespace, u.Policy, u.Limit, "admitted")
+		counter(limitTokens, float64(u.Limited), u.Namespace, u.Policy, u.Limit, "limited")
+		gauge(activeKeys, float64(u.ActiveKeys), u.Namespace, u.Policy, u.Limit)
+	}
+	gauge(keys, float64(n.Keys))
+	gauge(maxKeys, float64(n.MaxKeys))
+	counter(evicted, float64(n.Evicted))
+	counter(expired, float64(n.Expired))
+	gauge(storeBytes, float64(n.StoreBytes))
+	counter(frames, float64(n.FramesSent), "sent")
+	counter(frames, float64(n.FramesReceived), "received")
+	counter(frameBytes, float64(n.BytesSent), "sent")
+	counter(frameBytes, float64(n.BytesReceived), "received")
+	for reason, v := range n.FramesDropped {
+		counter(dropped, float64(v), reason)
+	}
+	counter(failures, float64(n.ExpressionErrors))
+	gauge(peers, float64(n.Peers))
+	gauge(document, 1, n.Digest)
+	gauge(build, 1, n.Version)
+}
+
+// Latency measures how long front ends take to answer.
+type Latency struct{ seconds *prometheus.HistogramVec }
+
+// NewLatency registers the histogram sluice_request_duration_seconds.
+func NewLatency(r prometheus.Registerer) (*Latency, error) {
+	l := &Latency{prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "sluice_request_duration_seconds",
+		Help:    "Time from a call's arrival at a front end to its answer, by front end and outcome.",
+		Buckets: []float64{5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2},
+	}, []string{"frontend", "outcome"})}
+	return l, r.Register(l.seconds)
+}
+
+// Observer returns the Observe function of a front end. The outcomes are made
+// beforehand, so that observing one looks nothing up by its labels.
+func (l *Latency) Observer(frontend string) func(outcome string, took time.Duration) {
+	byOutcome := map[string]prometheus.Observer{}
+	for _, outcome := range []string{"admitted", "denied", "not_limited", "invalid"} {
+		byOutcome[outcome] = l.seconds.WithLabelValues(frontend, outcome)
+	}
+	return func(outcome string, took time.Duration) {
+		if o, ok := byOutcome[outcome]; ok {
+			o.Observe(took.Seconds())
+		}
+	}
+}

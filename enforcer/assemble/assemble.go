@@ -1,0 +1,163 @@
+// Package assemble makes the document of a pool out of RateLimitPolicy
+// resources: it checks every policy, settles who owns which domain, and keeps the
+// last good version of a policy whose new one is faulty. The manager and the
+// standalone enforcer both use it, so the same YAML means the same in both.
+package assemble
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/enforcer/policy"
+)
+
+// Input is what a document is made of.
+type Input struct {
+	// Pool is the pool's name.
+	Pool string
+
+	// Policies are those that name this pool.
+	Policies []v1alpha1.RateLimitPolicy
+
+	// Previous is the document in force, or nil: of a policy whose new version is
+	// faulty the version in it stays.
+	Previous *policy.Document
+
+	// Cache remembers the checks of policies that have not changed; nil checks all.
+	Cache *Cache
+}
+
+// Result is a document, and what became of each policy.
+type Result struct {
+	Document *policy.Document
+	Outcomes map[types.NamespacedName]Outcome
+}
+
+// Outcome is what became of one policy.
+type Outcome struct {
+	// Reason is one of v1alpha1.ReasonAccepted, ReasonInvalid and
+	// ReasonDomainConflict.
+	Reason string
+
+	// Message explains the reason to the policy's author.
+	Message string
+
+	// Domain is the one that the policy has or asks for.
+	Domain string
+
+	// InForce is the generation of the policy in the document, 0 if it has none.
+	InForce int64
+}
+
+// Accepted says whether this generation of the policy is in the document.
+func (o Outcome) Accepted() bool { return o.Reason == v1alpha1.ReasonAccepted }
+
+// candidate is a policy on its way into the document.
+type candidate struct {
+	name    types.NamespacedName
+	created time.Time
+	version *policy.Policy // the new one, or the last good one, or nil
+	outcome Outcome
+}
+
+// Document assembles the document of a pool. It depends on its input only.
+func Document(in Input) Result {
+	candidates := make([]*candidate, 0, len(in.Policies))
+	previous := byName(in.Previous)
+	for i := range in.Policies {
+		candidates = append(candidates, check(&in.Policies[i], previous, in.Cache))
+	}
+	in.Cache.sweep()
+	settleDomains(candidates)
+
+	result := Result{
+		Document: &policy.Document{Version: policy.Version, Pool: in.Pool, Policies: []policy.Policy{}},
+		Outcomes: make(map[types.NamespacedName]Outcome, len(candidates)),
+	}
+	for _, c := range candidates {
+		if c.version != nil {
+			c.outcome.InForce = c.version.Generation
+			result.Document.Policies = append(result.Document.Policies, *c.version)
+		}
+		result.Outcomes[c.name] = c.outcome
+	}
+	result.Document.Sort()
+	return result
+}
+
+// check finds the version of a policy that can be enforced.
+func check(p *v1alpha1.RateLimitPolicy, previous map[types.NamespacedName]*policy.Policy, cache *Cache) *candidate {
+	name := types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
+	next := Policy(p)
+	c := &candidate{name: name, created: p.CreationTimestamp.Time, version: &next}
+	c.outcome = Outcome{Reason: v1alpha1.ReasonAccepted, Message: "the policy is valid", Domain: next.Domain}
+	err := cache.compile(&next)
+	if err == nil {
+		return c
+	}
+	c.version, c.outcome.Reason, c.outcome.Message = nil, v1alpha1.ReasonInvalid, explain(err)
+	if last := previous[name]; last != nil && last.UID == next.UID && cache.compile(last) == nil {
+		c.version = last
+		c.outcome.Message = fmt.Sprintf("%s; generation %d stays in force", c.outcome.Message, last.Generation)
+	}
+	return c
+}
+
+// settleDomains gives each domain to the namespace of its oldest policy, and
+// takes the policies of other namespaces out.
+func settleDomains(candidates []*candidate) {
+	slices.SortFunc(candidates, func(a, b *candidate) int {
+		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name.String(), b.name.String()))
+	})
+	owners := map[string]*candidate{}
+	for _, c := range candidates {
+		if c.version == nil {
+			continue
+		}
+		owner := owners[c.version.Domain]
+		switch {
+		case owner == nil:
+			owners[c.version.Domain] = c
+		case owner.name.Namespace != c.name.Namespace:
+			c.outcome.Reason = v1alpha1.ReasonDomainConflict
+			c.outcome.Message = fmt.Sprintf("the domain %q belongs to namespace %s, by the older policy %s: use another domain",
+				c.version.Domain, owner.name.Namespace, owner.name)
+			c.version = nil
+		}
+	}
+}
+
+func byName(d *policy.Document) map[types.NamespacedName]*policy.Policy {
+	if d == nil {
+		return nil
+	}
+	all := make(map[types.NamespacedName]*policy.Policy, len(d.Policies))
+	for i := range d.Policies {
+		p := &d.Policies[i]
+		all[types.NamespacedName{Namespace: p.Namespace, Name: p.Name}] = p
+	}
+	return all
+}
+
+// explain joins what is wrong with a policy, at most about 1 KiB of it.
+func explain(err error) string {
+	const most = 1024
+	faults := policy.Errors(err)
+	text := ""
+	for i, fault := range faults {
+		next := fault.Detail()
+		if i > 0 {
+			next = "; " + next
+		}
+		if len(text)+len(next) > most && i > 0 {
+			return fmt.Sprintf("%s; and %d more", text, len(faults)-i)
+		}
+		text += next
+	}
+	return text
+}

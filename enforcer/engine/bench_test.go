@@ -1,0 +1,83 @@
+package engine_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/policy"
+	"github.com/sluice-dev/sluice/enforcer/request"
+)
+
+// cases are the requests whose cost is promised.
+func cases(t testing.TB) map[string]struct {
+	limits []policy.Limit
+	req    *request.Request
+} {
+	t.Helper()
+	descriptor := total("user", 1e9, "1s")
+	descriptor.Key = []string{"descriptor['user']"}
+	denied := perClient("client", 1, "8784h", 1)
+	one := perClient("client", 1e9, "1s", 1e9)
+	return map[string]struct {
+		limits []policy.Limit
+		req    *request.Request
+	}{
+		"one limit":                       {[]policy.Limit{one}, client("a")},
+		"one limit denied":                {[]policy.Limit{denied}, client("a")},
+		"three limits":                    {[]policy.Limit{one, total("all", 1e9, "1s"), perClient("slow", 1e9, "1m", 1e9)}, client("a")},
+		"a descriptor":                    {[]policy.Limit{descriptor}, &request.Request{Domain: "web", Cost: 1, Descriptors: []request.Descriptor{{Entries: []request.Entry{{Key: "user", Value: "a"}}}}}},
+		"a limit of the request's own":    {[]policy.Limit{descriptor}, own("a", 1e9, limit.Second, "")},
+		"a domain that has no such limit": {[]policy.Limit{descriptor}, client("a")},
+	}
+}
+
+func TestDecideDoesNotAllocate(t *testing.T) {
+	for name, c := range cases(t) {
+		t.Run(name, func(t *testing.T) {
+			e := newEngine(t, compile(t, c.limits...))
+			var ans request.Answer
+			now := start
+			if n := testing.AllocsPerRun(1000, func() {
+				now = now.Add(limit.Millisecond)
+				e.Decide(now, c.req, &ans)
+			}); n != 0 {
+				t.Errorf("%v allocations, want none", n)
+			}
+		})
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	for name, c := range cases(b) {
+		b.Run(name, func(b *testing.B) {
+			e := newEngine(b, compile(b, c.limits...))
+			var ans request.Answer
+			now := start
+			b.ReportAllocs()
+			for b.Loop() {
+				now += 1000
+				e.Decide(now, c.req, &ans)
+			}
+		})
+	}
+}
+
+func BenchmarkDecideKeysAtRandom(b *testing.B) {
+	const keys = 100_000
+	e := newEngine(b, compile(b, perClient("client", 1000, "1h", 1000)))
+	reqs := make([]*request.Request, keys)
+	for i := range reqs {
+		reqs[i] = client(fmt.Sprint("client-", i))
+	}
+	b.RunParallel(func(pb *testing.PB) {
+		random := rand.New(rand.NewPCG(1, rand.Uint64()))
+		var ans request.Answer
+		now := start
+		for pb.Next() {
+			now += 1000
+			e.Decide(now, reqs[random.IntN(keys)], &ans)
+		}
+	})
+}

@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"github.com/sluice-dev/sluice/enforcer/account"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/match"
+)
+
+// scratch is what one Decide works with.
+type scratch struct {
+	matcher match.Matcher
+	matched []match.Charge
+	charges []account.Charge
+
+	// at is, for each of matched, the position of its counter in charges, or
+	// banned or unlimited where there is none.
+	at []int
+}
+
+const (
+	banned    = -1
+	unlimited = -2
+)
+
+// charge charges what the request matched, and says whether it is admitted. If
+// one enforced limit denies, be it a counter or a ban, no enforced limit is
+// charged; shadow limits are charged on their own.
+func (e *Engine) charge(now limit.Instant, f *force, s *scratch) bool {
+	s.charges, s.at = s.charges[:0], s.at[:0]
+	free := true // of bans
+	for i := range s.matched {
+		m := &s.matched[i]
+		ref, at := e.meter(now, f, m)
+		if at == banned && !m.Quota.Shadow {
+			free = false
+		}
+		if at >= 0 {
+			at = len(s.charges)
+			s.charges = append(s.charges, account.Charge{Key: m.Key, Meter: ref, Cost: m.Cost, Shadow: m.Quota.Shadow})
+		}
+		s.at = append(s.at, at)
+	}
+	if !free {
+		// The ban decides; the other enforced limits are only looked at.
+		for i := range s.charges {
+			if !s.charges[i].Shadow {
+				s.charges[i].Cost = 0
+			}
+		}
+	}
+	admitted := (len(s.charges) == 0 || e.store.Charge(now, s.charges)) && free
+	e.tally(s, admitted)
+	return admitted
+}
+
+// meter returns how a match is counted: by a meter of the store, or not at all
+// (at is banned or unlimited).
+func (e *Engine) meter(now limit.Instant, f *force, m *match.Charge) (ref account.Ref, at int) {
+	switch {
+	case m.Deny:
+		return 0, banned
+	case m.Unlimited:
+		return 0, unlimited
+	case m.Meter != match.OwnMeter:
+		return f.refs[m.Meter], 0
+	}
+	ref, ok := e.ownMeter(now, &m.Own.Quota)
+	if !ok {
+		return 0, banned
+	}
+	return ref, 0
+}
+
+// tally counts for the reports what was decided without a counter.
+func (e *Engine) tally(s *scratch, admitted bool) {
+	for i, at := range s.at {
+		m := &s.matched[i]
+		if at >= 0 || m.Own != nil || at == unlimited && !admitted && !m.Quota.Shadow {
+			continue
+		}
+		if ref, ok := e.store.Ref(m.Limit, 0); ok {
+			e.store.Tally(ref, at == unlimited, m.Cost)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+// Package engine is one node of a pool: it matches a request against the policies
+// in force, decides by the counters, and shares what it admitted with the other
+// nodes. It has no goroutines, no clock and no I/O of its own: drivers bring the
+// time, the frames and the policies, so a pool runs as well in one goroutine and
+// in virtual time as on a network.
+package engine
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sluice-dev/sluice/enforcer/account"
+	"github.com/sluice-dev/sluice/enforcer/gossip"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/match"
+	"github.com/sluice-dev/sluice/enforcer/policy"
+	"github.com/sluice-dev/sluice/enforcer/request"
+)
+
+// expireBudget is how many counters one Tick may forget: at one Tick each
+// gossip.Interval more than a node can make.
+const expireBudget = 50_000
+
+// Options configure an Engine.
+type Options struct {
+	// Node is this node's name in the pool; required.
+	Node limit.NodeID
+
+	// MaxKeys bounds the counters that are remembered; 0 means
+	// account.DefaultMaxKeys.
+	MaxKeys int
+
+	// Seed is the hash seed that this node proposes to its pool, and Born the time
+	// of its start. Seed must be random: it also tells this start of the node from
+	// earlier ones.
+	Seed match.Seed
+	Born limit.Instant
+}
+
+// Engine is one node. Decide may be called from any number of goroutines, and
+// so may the methods that report; the others are called by drivers, from any
+// goroutine as well. Make one with New.
+type Engine struct {
+	store   *account.Store
+	force   atomic.Pointer[force]
+	own     ownMeters
+	scratch sync.Pool
+	failed  atomic.Uint64 // expressions that failed on a request
+
+	// mu makes the drivers' calls one after another. Decide never waits for it,
+	// except for a limit that a request brings along for the first time.
+	mu     sync.Mutex
+	gossip *gossip.Node // guarded by mu
+}
+
+// force is what Decide needs to see as one: the policies, where the store has
+// their meters, and the seed that keys are hashed with.
+type force struct {
+	snapshot *policy.Snapshot // nil before the first
+	refs     []account.Ref    // by position in snapshot.Meters
+	meters   []account.Meter  // snapshot.Meters, as the store takes them
+	seed     match.Seed
+	since    limit.Instant
+}
+
+// New returns an Engine without policies and peers.
+func New(o Options) (*Engine, error) {
+	store, err := account.New(account.Options{MaxKeys: o.MaxKeys})
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	e := &Engine{store: store}
+	e.scratch.New = func() any { return new(scratch) }
+	e.force.Store(&force{seed: o.Seed})
+	e.gossip, err = gossip.New(gossip.Options{
+		Name: o.Node, Seed: gossip.Seed{Value: o.Seed, Born: o.Born},
+		Counters: counters{e}, MaxKeys: store.Stats().MaxKeys,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	return e, nil
+}
+
+// SetPolicy puts a snapshot in force, as a whole: every request is decided by one
+// snapshot. Counters of limits that did not change survive; those whose rate
+// changed are rescaled, so that what a client has used stays used.
+func (e *Engine) SetPolicy(now limit.Instant, snapshot *policy.Snapshot) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	meters := make([]account.Meter, len(snapshot.Meters))
+	for i, m := range snapshot.Meters {
+		meters[i] = account.Meter{Limit: m.Limit, Variant: m.Variant, Params: m.Params}
+	}
+	e.force.Store(&force{
+		snapshot: snapshot, meters: meters, refs: e.setMetersLocked(now, meters),
+		seed: e.gossip.Seed().Value, since: now,
+	})
+	e.gossip.Start(now)
+}
+
+// SetPeers replaces the addresses of the other nodes; this node's own may be
+// among them.
+func (e *Engine) SetPeers(now limit.Instant, addresses []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.gossip.SetPeers(now, addresses)
+}
+
+// Tick does what time asks for: it shares what was admitted, and forgets
+// counters that say nothing any more. A driver calls it every gossip.Interval.
+func (e *Engine) Tick(now limit.Instant, out gossip.Outbox) {
+	e.mu.Lock()
+	e.gossip.Tick(now, out)
+	e.mu.Unlock()
+	e.store.Expire(now, expireBudget)
+}
+
+// Receive takes a frame from a peer. Its errors are those of gossip.Node.Receive.
+func (e *Engine) Receive(now limit.Instant, from string, frame []byte, out gossip.Outbox) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.gossip.Receive(now, from, frame, out)
+}
+
+// Joined says whether the node has policies and the counts of its peers, or has
+// waited for them long enough. It stays true.
+func (e *Engine) Joined() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.gossip.Joined()
+}
+
+// Decide decides a request, charges its limits and fills in ans. It makes no
+// allocation for a request with up to 8 limits.
+func (e *Engine) Decide(now limit.Instant, req *request.Request, ans *request.Answer) {
+	ans.Reset(len(req.Descriptors))
+	f := e.force.Load()
+	if f.snapshot == nil || f.snapshot.Domain(req.Domain) == nil {
+		return
+	}
+	ans.KnownDomain = true
+	s := e.scratch.Get().(*scratch)
+	failed := 0
+	s.matched, failed = s.matcher.Match(f.snapshot, f.seed, req, s.matched[:0])
+	if failed > 0 {
+		e.failed.Add(uint64(failed))
+	}
+	if len(s.matched) > 0 {
+		admitted := e.charge(now, f, s)
+		s.answer(admitted, ans)
+	}
+	e.scratch.Put(s)
+}

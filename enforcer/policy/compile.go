@@ -1,0 +1,205 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/expression"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/request"
+)
+
+// Bounds of a policy, as in the CRD. A document may come from elsewhere, so they
+// are checked again.
+const (
+	MaxLimits    = 64
+	MaxWhen      = 16
+	MaxKey       = 4
+	MaxOverrides = 256
+)
+
+// Compile turns a document into a Snapshot. It reports every fault of every
+// policy, each as an *Error; Errors lists them.
+func Compile(d *Document) (*Snapshot, error) {
+	s := &Snapshot{Digest: d.Digest(), Document: d, domains: map[string]*Domain{}}
+	var all []error
+	order := make([]int, len(d.Policies))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return d.Policies[a].Compare(&d.Policies[b]) })
+	for n, i := range order {
+		p := &d.Policies[i]
+		if n > 0 && p.Compare(&d.Policies[order[n-1]]) == 0 {
+			all = append(all, &Error{Policy: p.String(), Field: "metadata.name", Message: "the document has two policies of this name"})
+			continue
+		}
+		if err := s.add(p); err != nil {
+			all = append(all, err)
+		}
+	}
+	if err := errors.Join(all...); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// CompilePolicy reports what Compile would say of a policy.
+func CompilePolicy(p *Policy) error {
+	return (&Snapshot{domains: map[string]*Domain{}}).add(p)
+}
+
+// add compiles a policy into the snapshot.
+func (s *Snapshot) add(p *Policy) error {
+	f := &faults{policy: p.String()}
+	if p.Domain == "" {
+		f.add("spec.domain", "a policy needs a domain")
+	}
+	if len(p.Limits) < 1 || len(p.Limits) > MaxLimits {
+		f.add("spec.limits", "%d limits: use 1 to %d", len(p.Limits), MaxLimits)
+		return f.err()
+	}
+	domain := s.domains[p.Domain]
+	if domain == nil {
+		domain = &Domain{}
+		s.domains[p.Domain] = domain
+	}
+	for i := range p.Limits {
+		l, field := &p.Limits[i], fmt.Sprintf("spec.limits[%d]", i)
+		if slices.ContainsFunc(p.Limits[:i], func(o Limit) bool { return o.Name == l.Name }) {
+			f.add(field+".name", "%q is the name of another limit of this policy: use another one", l.Name)
+		}
+		c := s.compileLimit(f, field, p, l)
+		x := &domain.perRequest
+		if c.Reads.Descriptor {
+			x = &domain.perDescriptor
+		}
+		x.add(len(domain.Limits), c)
+		domain.Limits = append(domain.Limits, c)
+	}
+	return f.err()
+}
+
+func (s *Snapshot) compileLimit(f *faults, field string, p *Policy, l *Limit) *CompiledLimit {
+	c := &CompiledLimit{ID: limitID(p, l)}
+	switch {
+	case l.Name == "":
+		f.add(field+".name", "a limit needs a name")
+	case l.Mode != "" && l.Mode != Enforce && l.Mode != Shadow:
+		f.add(field+".mode", "%q: use Enforce or Shadow", l.Mode)
+	}
+	compileExpressions(f, field, c, l)
+	c.Meter, c.Quota = s.addMeter(f, field, p, l, 0, l.Rate, l.Burst)
+	s.compileOverrides(f, field, c, p, l)
+	return c
+}
+
+func compileExpressions(f *faults, field string, c *CompiledLimit, l *Limit) {
+	if len(l.When) > MaxWhen {
+		f.add(field+".when", "%d expressions: use at most %d, or join some with &&", len(l.When), MaxWhen)
+	}
+	if len(l.Key) > MaxKey {
+		f.add(field+".key", "%d expressions: use at most %d", len(l.Key), MaxKey)
+	}
+	for i, source := range l.When {
+		if e, err := expression.CompileBool(source); err != nil {
+			f.addErr(fmt.Sprintf("%s.when[%d]", field, i), err)
+		} else {
+			c.When = append(c.When, e)
+			c.Reads = c.Reads.Union(e.Reads())
+		}
+	}
+	for i, source := range l.Key {
+		if e, err := expression.CompileString(source); err != nil {
+			f.addErr(fmt.Sprintf("%s.key[%d]", field, i), err)
+		} else {
+			c.Key = append(c.Key, e)
+			c.Reads = c.Reads.Union(e.Reads())
+		}
+	}
+	if l.Cost == "" {
+		return
+	}
+	e, err := expression.CompileInt(l.Cost)
+	if err != nil {
+		f.addErr(field+".cost", err)
+		return
+	}
+	c.Cost = e
+	c.Reads = c.Reads.Union(e.Reads())
+}
+
+func (s *Snapshot) compileOverrides(f *faults, field string, c *CompiledLimit, p *Policy, l *Limit) {
+	if len(l.Overrides) > MaxOverrides {
+		f.add(field+".overrides", "%d overrides: use at most %d", len(l.Overrides), MaxOverrides)
+		return
+	}
+	for i, o := range l.Overrides {
+		at := fmt.Sprintf("%s.overrides[%d]", field, i)
+		if len(o.Key) != len(l.Key) || len(o.Key) == 0 {
+			f.add(at+".key", "%d patterns for a key of %d parts: use one for each, '*' for a part that does not matter", len(o.Key), len(l.Key))
+		}
+		e := Exception{Unlimited: o.Unlimited, Deny: o.Deny}
+		switch {
+		case o.Rate != nil && !o.Unlimited && !o.Deny:
+			e.Meter, e.Quota = s.addMeter(f, at, p, l, uint16(i+1), *o.Rate, o.Burst)
+		case o.Rate == nil && o.Unlimited != o.Deny:
+			e.Quota = exceptionQuota(p, l, o.Unlimited)
+		default:
+			f.add(at, "an override needs exactly one of rate, unlimited: true and deny: true")
+		}
+		c.overrides.add(o.Key, e)
+	}
+}
+
+// addMeter adds the meter of a rate to the snapshot and returns its position.
+func (s *Snapshot) addMeter(f *faults, field string, p *Policy, l *Limit, variant uint16, r Rate, burst int64) (int, *request.Quota) {
+	params, err := compileRate(f, field, l.Algorithm, r, burst)
+	if err != nil {
+		f.addErr(field+".rate", err)
+	}
+	q := quota(p, l, &params)
+	s.Meters = append(s.Meters, Meter{Limit: limitID(p, l), Variant: variant, Params: params, Quota: q})
+	return len(s.Meters) - 1, q
+}
+
+func compileRate(f *faults, field, algorithm string, r Rate, burst int64) (decide.Params, error) {
+	per, calendar, err := ParsePer(r.Per)
+	if err != nil {
+		f.addErr(field+".rate.per", err)
+		return decide.Params{}, nil
+	}
+	requests := limit.Amount(r.Requests)
+	if calendar != 0 && algorithm != FixedWindow {
+		return decide.Params{}, fmt.Errorf("a rate per %s needs algorithm FixedWindow: use it, or a duration such as 24h", calendar)
+	}
+	if burst != 0 && algorithm != TokenBucket {
+		return decide.Params{}, errors.New("burst belongs to algorithm TokenBucket: remove it, or use TokenBucket")
+	}
+	switch {
+	case algorithm == TokenBucket && burst == 0:
+		return decide.TokenBucket(requests, per, requests)
+	case algorithm == TokenBucket:
+		return decide.TokenBucket(requests, per, limit.Amount(burst))
+	case algorithm == SlidingWindow:
+		return decide.SlidingWindow(requests, per)
+	case algorithm == FixedWindow && calendar != 0:
+		return decide.CalendarWindow(requests, calendar)
+	case algorithm == FixedWindow:
+		return decide.FixedWindow(requests, per)
+	}
+	f.add(field+".algorithm", "%q: use TokenBucket, SlidingWindow or FixedWindow", algorithm)
+	return decide.Params{}, nil
+}
+
+// limitID identifies a limit over all its versions, on every enforcer.
+func limitID(p *Policy, l *Limit) uint64 {
+	var text []byte
+	text = joinParts(text, []string{p.Namespace, p.Name, l.Name})
+	sum := sha256.Sum256(text)
+	return binary.BigEndian.Uint64(sum[:])
+}

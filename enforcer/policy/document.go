@@ -1,0 +1,139 @@
+// Package policy is what the manager hands to the enforcers: a Document, the
+// wire form of all accepted policies of a pool, and Compile, which turns it into
+// the immutable Snapshot that requests are matched against. The manager compiles
+// what it publishes, so what one side accepts the other can load.
+package policy
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// Version is the version of the wire form. A reader refuses a higher one, and
+// ignores fields that it does not know.
+const Version = 1
+
+// MaxDocument is the largest document that Decode accepts, in bytes of JSON.
+const MaxDocument = 256 << 20
+
+// Document is all that the enforcers of a pool enforce. It is plain data: nobody
+// changes one that has been handed on.
+type Document struct {
+	Version  int      `json:"version"`
+	Pool     string   `json:"pool"`
+	Policies []Policy `json:"policies"` // by namespace and name
+}
+
+// Policy is one RateLimitPolicy, defaulted, with its domain resolved.
+type Policy struct {
+	Namespace  string  `json:"namespace"`
+	Name       string  `json:"name"`
+	UID        string  `json:"uid,omitempty"` // empty for a policy that was read from a file
+	Generation int64   `json:"generation"`
+	Domain     string  `json:"domain"`
+	Limits     []Limit `json:"limits"`
+}
+
+// Limit is one limit of a policy. Its fields are those of the RateLimitPolicy.
+type Limit struct {
+	Name      string     `json:"name"`
+	When      []string   `json:"when,omitempty"`
+	Key       []string   `json:"key,omitempty"`
+	Algorithm string     `json:"algorithm"`
+	Rate      Rate       `json:"rate"`
+	Burst     int64      `json:"burst,omitempty"` // 0: rate.requests
+	Cost      string     `json:"cost,omitempty"`  // empty: the request's own cost
+	Mode      string     `json:"mode,omitempty"`  // empty: Enforce
+	Overrides []Override `json:"overrides,omitempty"`
+}
+
+// Rate is a number of tokens each stretch of time.
+type Rate struct {
+	Requests int64  `json:"requests"`
+	Per      string `json:"per"` // as ParsePer reads it
+}
+
+// Override is an exception to a limit: of Rate, Unlimited and Deny exactly one.
+type Override struct {
+	Key       []string `json:"key"`
+	Rate      *Rate    `json:"rate,omitempty"`
+	Burst     int64    `json:"burst,omitempty"`
+	Unlimited bool     `json:"unlimited,omitempty"`
+	Deny      bool     `json:"deny,omitempty"`
+}
+
+// The algorithms and modes of a Limit.
+const (
+	TokenBucket   = "TokenBucket"
+	SlidingWindow = "SlidingWindow"
+	FixedWindow   = "FixedWindow"
+
+	Enforce = "Enforce"
+	Shadow  = "Shadow"
+)
+
+// Compare orders policies by namespace and name.
+func (p *Policy) Compare(o *Policy) int {
+	return cmp.Or(cmp.Compare(p.Namespace, o.Namespace), cmp.Compare(p.Name, o.Name))
+}
+
+// String returns namespace/name.
+func (p *Policy) String() string { return p.Namespace + "/" + p.Name }
+
+// Sort puts the policies into their canonical order.
+func (d *Document) Sort() {
+	slices.SortFunc(d.Policies, func(a, b Policy) int { return a.Compare(&b) })
+}
+
+// Digest returns the SHA-256 of the document's JSON in hexadecimal. Documents in
+// canonical order have equal digests when they say the same.
+func (d *Document) Digest() string {
+	sum := sha256.New()
+	// The types hold nothing that JSON cannot say, and a hash never fails to write.
+	_ = json.NewEncoder(sum).Encode(d)
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// Encode returns the document as gzipped JSON. Equal documents have equal
+// encodings.
+func Encode(d *Document) ([]byte, error) {
+	var out bytes.Buffer
+	zip := gzip.NewWriter(&out)
+	if err := json.NewEncoder(zip).Encode(d); err != nil {
+		return nil, fmt.Errorf("encode the document of pool %s: %w", d.Pool, err)
+	}
+	if err := zip.Close(); err != nil {
+		return nil, fmt.Errorf("encode the document of pool %s: %w", d.Pool, err)
+	}
+	return out.Bytes(), nil
+}
+
+// Decode reads what Encode wrote. It never reads more than MaxDocument bytes.
+func Decode(encoded []byte) (*Document, error) {
+	zip, err := gzip.NewReader(bytes.NewReader(encoded))
+	if err != nil {
+		return nil, fmt.Errorf("the document is not gzip: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(zip, MaxDocument+1))
+	if err != nil {
+		return nil, fmt.Errorf("the document is cut or garbled: %w", err)
+	}
+	if len(text) > MaxDocument {
+		return nil, fmt.Errorf("the document has more than %d bytes", MaxDocument)
+	}
+	d := &Document{}
+	if err := json.Unmarshal(text, d); err != nil {
+		return nil, fmt.Errorf("the document is not valid JSON: %w", err)
+	}
+	if d.Version < 1 || d.Version > Version {
+		return nil, fmt.Errorf("the document has version %d, this program reads version %d: upgrade the enforcers before the manager", d.Version, Version)
+	}
+	return d, nil
+}

@@ -1,0 +1,108 @@
+package policy
+
+import (
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/expression"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/request"
+)
+
+// Snapshot is a compiled Document: immutable, and safe for concurrent use.
+type Snapshot struct {
+	Digest   string
+	Document *Document
+
+	// Meters are all ways to count in this snapshot; compiled limits name them by
+	// their position.
+	Meters []Meter
+
+	domains map[string]*Domain
+}
+
+// Domain returns the limits of a domain, or nil when no policy has it.
+func (s *Snapshot) Domain(name string) *Domain { return s.domains[name] }
+
+// Meter is one way to count: a limit's own rate, or that of one of its overrides.
+type Meter struct {
+	// Limit identifies the limit by its namespace, policy and name, over all
+	// versions of it and on every enforcer.
+	Limit uint64
+
+	// Variant is 0 for the limit's own rate and i+1 for its i-th override.
+	Variant uint16
+
+	// Params says how to count.
+	Params decide.Params
+
+	// Quota is what a client is told of it.
+	Quota *request.Quota
+}
+
+// Domain is the limits that apply to the requests of one domain, in the order of
+// their policies' names and of the limits within each.
+type Domain struct {
+	Limits []*CompiledLimit
+
+	perRequest, perDescriptor index
+}
+
+// PerRequest appends to out, in order, the positions of those limits that may
+// apply to a request as a whole: they read no descriptor. Not all of them apply:
+// their When decides.
+func (d *Domain) PerRequest(in *expression.Input, out []int) []int {
+	return d.perRequest.candidates(in, out)
+}
+
+// PerDescriptor appends to out, in order, the positions of those limits that may
+// apply to the descriptor of in: they read it. Not all of them apply: their When
+// and their entries decide.
+func (d *Domain) PerDescriptor(in *expression.Input, out []int) []int {
+	return d.perDescriptor.candidates(in, out)
+}
+
+// CompiledLimit is one limit, ready to be matched.
+type CompiledLimit struct {
+	ID    uint64 // as Meter.Limit
+	Meter int    // of its own rate, in Snapshot.Meters
+	Quota *request.Quota
+
+	When []*expression.Bool
+	Key  []*expression.String
+	Cost *expression.Int // nil: the request's own cost
+
+	// Reads sums up what the expressions read.
+	Reads expression.Reads
+
+	overrides overrides
+}
+
+// Shadow says that the limit never denies.
+func (l *CompiledLimit) Shadow() bool { return l.Quota.Shadow }
+
+// Exception is what an override makes of a limit for one client.
+type Exception struct {
+	Meter           int // in Snapshot.Meters; of no meaning when Unlimited or Deny
+	Quota           *request.Quota
+	Unlimited, Deny bool
+}
+
+// Override returns the first override whose patterns match the key parts.
+func (l *CompiledLimit) Override(parts []string) (Exception, bool) { return l.overrides.find(parts) }
+
+// quota describes a rate of a limit to clients.
+func quota(p *Policy, l *Limit, params *decide.Params) *request.Quota {
+	return &request.Quota{
+		Namespace: p.Namespace, Policy: p.Name, Limit: l.Name,
+		Requests: params.Requests(), Burst: params.Burst(), Per: params.Per(), Calendar: params.Calendar().String(),
+		Shadow: l.Mode == Shadow,
+	}
+}
+
+// exceptionQuota describes an override without a rate.
+func exceptionQuota(p *Policy, l *Limit, unlimited bool) *request.Quota {
+	q := &request.Quota{Namespace: p.Namespace, Policy: p.Name, Limit: l.Name, Shadow: l.Mode == Shadow}
+	if unlimited {
+		q.Requests, q.Burst = limit.MaxAmount, limit.MaxAmount
+	}
+	return q
+}

@@ -1,0 +1,66 @@
+// Package report is what an enforcer tells of itself: the wire form of
+// GET /v1/state, which the manager reads to learn which enforcers run which
+// policies, and people read to see what an enforcer does.
+package report
+
+import "time"
+
+// State is one enforcer's account of itself. Counters are cumulative since
+// Started; whoever wants a rate keeps two States and subtracts.
+type State struct {
+	Node    string    `json:"node"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"` // identifies this run of the enforcer
+	Now     time.Time `json:"now"`     // the enforcer's clock when it answered
+
+	// Ready says that the enforcer has a document and has asked its peers for
+	// their counts.
+	Ready bool `json:"ready"`
+
+	// Document is the one in force; nil before the first.
+	Document *Document `json:"document,omitempty"`
+
+	// Refused tells why a newer document is not in force; empty otherwise.
+	Refused string `json:"refused,omitempty"`
+
+	Policies []Policy `json:"policies"`
+	Peers    []Peer   `json:"peers"`
+}
+
+// Document identifies a policy document.
+type Document struct {
+	Digest string    `json:"digest"`
+	Since  time.Time `json:"since"` // when it came into force here
+}
+
+// Policy is one policy of the document in force.
+type Policy struct {
+	Namespace  string  `json:"namespace"`
+	Name       string  `json:"name"`
+	UID        string  `json:"uid,omitempty"` // empty for a policy that was read from a file
+	Generation int64   `json:"generation"`
+	Domain     string  `json:"domain"`
+	Limits     []Usage `json:"limits"`
+}
+
+// Usage is what one limit did on this enforcer.
+type Usage struct {
+	Name string `json:"name"`
+
+	// ActiveKeys is the number of clients with a counter here, among them those
+	// that are known only from peers.
+	ActiveKeys int64 `json:"activeKeys"`
+
+	Admitted int64 `json:"admitted"` // tokens admitted here
+	Limited  int64 `json:"limited"`  // tokens denied here; by a shadow limit: that would have been
+}
+
+// Peer is another enforcer of the pool, as this one sees it.
+type Peer struct {
+	Address string `json:"address"`
+
+	// Node is the peer's name, and LastHeard when it last spoke; empty and nil
+	// while it has not.
+	Node      string     `json:"node,omitempty"`
+	LastHeard *time.Time `json:"lastHeard,omitempty"`
+}

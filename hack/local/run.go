@@ -1,0 +1,163 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The policy that run and demo apply, by file and by name.
+const (
+	sampleFile      = "config/samples/per-client.yaml"
+	sampleNamespace = "shop"
+	sampleName      = "storefront"
+	sampleDomain    = "storefront"
+)
+
+// whole is the whole product on this machine: control plane, manager, pool.
+type whole struct {
+	cluster *cluster
+	manager *process
+	pool    []*enforcer
+}
+
+// startWhole starts everything, applies the sample and waits until it is Ready.
+func (s *stage) startWhole() (*whole, error) {
+	c, err := s.startCluster()
+	if err != nil {
+		return nil, err
+	}
+	enforcerConfig, err := c.serviceAccount("sluice-enforcer")
+	if err != nil {
+		return nil, err
+	}
+	pool, err := s.startPool("--kubeconfig", enforcerConfig, "--pool-namespace", namespace, "--pool-name", "default")
+	if err != nil {
+		return nil, err
+	}
+	manager, err := s.startManager(c, pool)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.awaitPool(pool); err != nil {
+		return nil, err
+	}
+	if out, err := c.run("", "apply", "-f", sampleFile); err != nil {
+		return nil, fmt.Errorf("kubectl apply -f %s: %w\n%s", sampleFile, err, out)
+	}
+	w := &whole{cluster: c, manager: manager, pool: pool}
+	if err := w.awaitReady(); err != nil {
+		return nil, err
+	}
+	s.say("%s applied and Ready: every enforcer runs it", sampleFile)
+	return w, nil
+}
+
+func (s *stage) startManager(c *cluster, pool []*enforcer) (*process, error) {
+	config, err := c.serviceAccount("sluice-manager")
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := s.address(41)
+	if err != nil {
+		return nil, err
+	}
+	health, err := s.address(42)
+	if err != nil {
+		return nil, err
+	}
+	admins := strings.Join(each(pool, func(e *enforcer) string { return e.admin }), ",")
+	return s.start("manager", "manager",
+		"--kubeconfig", config, "--namespace", namespace, "--enforcers", admins,
+		"--metrics-listen", metrics, "--health-listen", health, "--leader-elect=false")
+}
+
+// awaitReady waits as a user would.
+func (w *whole) awaitReady() error {
+	out, err := w.cluster.run("", "wait", "--for=condition=Ready", "rlp/"+sampleName, "-n", sampleNamespace, "--timeout=30s")
+	if err != nil {
+		return fmt.Errorf("%s is not Ready: %w\n%s", sampleName, err, out)
+	}
+	return nil
+}
+
+// run stays in the foreground until Ctrl-C.
+func run(s *stage) error {
+	w, err := s.startWhole()
+	if err != nil {
+		return err
+	}
+	printGuide(s, w)
+	<-s.ctx.Done()
+	fmt.Println("\nStopping.")
+	return nil
+}
+
+const guide = `
+Everything runs on this machine. In another terminal:
+
+  export KUBECONFIG=%[1]s PATH=%[2]s:$PATH
+
+  # The policy, and what its status says:
+  kubectl get rlp -A
+  kubectl describe rlp %[3]s -n %[4]s
+
+  # One client asks three enforcers in turn; together they admit what one limiter would:
+  for i in $(seq 8); do for enforcer in %[5]s; do
+    curl -s -o /dev/null -w "%%{http_code} from $enforcer\n" -H 'X-Api-Key: alice' http://$enforcer/v1/auth/%[6]s
+  done; done
+
+  # Change the rate, and see it enforced everywhere:
+  sed 's/requests: 10/requests: 3/; s/burst: 10/burst: 3/' %[7]s | kubectl apply -f -
+  kubectl get rlp %[3]s -n %[4]s -w
+
+  # A mistake is refused, with what to write instead:
+  sed 's/requests: 10/requests: -1/' %[7]s | kubectl apply -f -
+
+Logs are in %[8]s. Ctrl-C stops all of it.
+`
+
+func printGuide(s *stage, w *whole) {
+	fmt.Printf(guide, w.cluster.admin, filepath.Dir(w.cluster.kubectl), sampleName, sampleNamespace,
+		strings.Join(each(w.pool, func(e *enforcer) string { return e.http }), " "), sampleDomain, sampleFile, s.dir)
+}
+
+// standalone runs the same pool from the sample files, without Kubernetes.
+func standalone(s *stage) error {
+	pool, err := s.startPool("--policies", "config/samples")
+	if err != nil {
+		return err
+	}
+	if err := s.awaitPool(pool); err != nil {
+		return err
+	}
+	fmt.Printf(`
+Three enforcers share the limits of config/samples. In another terminal:
+
+  for i in $(seq 8); do for enforcer in %s; do
+    curl -s -o /dev/null -w "%%{http_code} from $enforcer\n" -H 'X-Api-Key: alice' http://$enforcer/v1/auth/%s
+  done; done
+
+Edit a file in config/samples and all three follow. Logs are in %s. Ctrl-C stops them.
+`, strings.Join(each(pool, func(e *enforcer) string { return e.http }), " "), sampleDomain, s.dir)
+	<-s.ctx.Done()
+	return nil
+}
+
+// awaitGeneration waits until every enforcer says that it runs a generation of
+// the sample, and returns how long that took.
+func (s *stage) awaitGeneration(pool []*enforcer, want int64, within time.Duration) (time.Duration, error) {
+	return s.eventually(fmt.Sprintf("generation %d on every enforcer", want), within, func() error {
+		for _, e := range pool {
+			got, err := e.generation(sampleNamespace, sampleName)
+			if err != nil {
+				return err
+			}
+			if got != want {
+				return fmt.Errorf("%s runs generation %d", e.name, got)
+			}
+		}
+		return nil
+	})
+}

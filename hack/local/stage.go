@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// options are the flags of every command.
+type options struct {
+	bin, assets string
+	basePort    int
+}
+
+// stage is one run on this machine: a folder for its files, and what has to be
+// stopped at its end, last started first.
+type stage struct {
+	ctx      context.Context // a stage is one command: its context ends with it
+	opts     options
+	dir      string
+	freePort bool
+	began    time.Time
+	cleanup  []func()
+}
+
+// newStage makes bin/local/NAME afresh, for logs and kubeconfigs.
+func newStage(ctx context.Context, name string, opts options) (*stage, error) {
+	dir, err := filepath.Abs(filepath.Join(opts.bin, "local", name))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	return &stage{ctx: ctx, opts: opts, dir: dir, freePort: name == "demo", began: time.Now()}, nil
+}
+
+func (s *stage) onClose(f func()) { s.cleanup = append(s.cleanup, f) }
+
+func (s *stage) close() {
+	for _, f := range slices.Backward(s.cleanup) {
+		f()
+	}
+	s.cleanup = nil
+}
+
+// say prints one line of progress with the time since the start.
+func (s *stage) say(format string, args ...any) {
+	fmt.Printf("%6.1fs  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// address returns a loopback address for a role: base-port+offset, or one that
+// is free now.
+func (s *stage) address(offset int) (string, error) {
+	port := 0
+	if !s.freePort {
+		port = s.opts.basePort + offset
+	}
+	want := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	var tcp net.ListenConfig
+	l, err := tcp.Listen(s.ctx, "tcp", want)
+	if err != nil {
+		return "", fmt.Errorf("%s is in use: stop what listens there, or choose other ports with --base-port: %w", want, err)
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// eventually calls ok until it holds, at most for the given time, and says how
+// long that took.
+func (s *stage) eventually(what string, within time.Duration, ok func() error) (time.Duration, error) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(s.ctx, within)
+	defer cancel()
+	every := time.NewTicker(10 * time.Millisecond)
+	defer every.Stop()
+	for {
+		err := ok()
+		if err == nil {
+			return time.Since(began), nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("%s: not within %v: %w", what, within, err)
+		case <-every.C:
+		}
+	}
+}

@@ -1,0 +1,145 @@
+// Package crd checks what the API server makes of RateLimitPolicies: which it
+// refuses, with which words, and what it fills in.
+package crd
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// server is the API server that all tests of this package share.
+var server client.Client
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+			fmt.Fprintln(os.Stderr, "these tests need an API server: run make test, or set KUBEBUILDER_ASSETS to the folder that hack/kube/build.sh prints")
+			return 1
+		}
+		logf.SetLogger(logr.Discard())
+		env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/crd/bases"}, ErrorIfCRDPathMissing: true}
+		config, err := env.Start()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "start the API server:", err)
+			return 1
+		}
+		defer func() { _ = env.Stop() }()
+		scheme := runtime.NewScheme()
+		if err := v1alpha1.AddToScheme(scheme); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		if server, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// create tries to create the object of a file, without keeping it.
+func create(t *testing.T, text []byte) error {
+	t.Helper()
+	object := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(text, object); err != nil {
+		t.Fatal(err)
+	}
+	object.SetNamespace("default")
+	return server.Create(t.Context(), object, client.DryRunAll, client.FieldValidation("Strict"))
+}
+
+func files(t *testing.T, pattern string) []string {
+	t.Helper()
+	all, err := filepath.Glob(pattern)
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no file matches %s (%v)", pattern, err)
+	}
+	return all
+}
+
+// TestInvalid: each file says in its first lines what the refusal must contain.
+func TestInvalid(t *testing.T) {
+	for _, file := range files(t, "invalid/*.yaml") {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, ok := strings.CutPrefix(strings.SplitN(string(text), "\n", 2)[0], "# want: ")
+			if !ok {
+				t.Fatal("the first line is not '# want: MESSAGE'")
+			}
+			err = create(t, text)
+			if err == nil {
+				t.Fatalf("it was accepted, want %q", want)
+			}
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("refused with\n  %v\nwant\n  %s", err, want)
+			}
+		})
+	}
+}
+
+func TestValid(t *testing.T) {
+	for _, file := range append(files(t, "valid/*.yaml"), files(t, "../../config/samples/*.yaml")...) {
+		if filepath.Base(file) == "kustomization.yaml" {
+			continue
+		}
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := create(t, text); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	policy := &v1alpha1.RateLimitPolicy{
+		Spec: v1alpha1.RateLimitPolicySpec{
+			Limits: []v1alpha1.Limit{{Name: "one", Rate: v1alpha1.Rate{Requests: 1, Per: "1s"}}},
+		},
+	}
+	policy.Namespace, policy.Name = "default", "defaults"
+	if err := server.Create(t.Context(), policy, client.DryRunAll); err != nil {
+		t.Fatal(err)
+	}
+	want := v1alpha1.RateLimitPolicySpec{
+		PoolRef: v1alpha1.PoolReference{Name: "default"},
+		Limits: []v1alpha1.Limit{{
+			Name: "one", Rate: v1alpha1.Rate{Requests: 1, Per: "1s"},
+			Algorithm: v1alpha1.AlgorithmTokenBucket, Mode: v1alpha1.ModeEnforce,
+		}},
+	}
+	if diff := cmp.Diff(want, policy.Spec); diff != "" {
+		t.Errorf("spec after defaulting (-want +got):\n%s", diff)
+	}
+}
+
+func TestRefusedPoolNames(t *testing.T) {
+	for _, name := range []string{"a.b", strings.Repeat("a", 49)} {
+		pool := &v1alpha1.EnforcerPool{}
+		pool.Namespace, pool.Name = "default", name
+		err := server.Create(t.Context(), pool, client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), "the name of a pool has at most 48 characters and no '.'") {
+			t.Errorf("pool %q: error %v", name, err)
+		}
+	}
+}

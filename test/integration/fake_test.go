@@ -1,0 +1,177 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/enforcer/configmap"
+	"github.com/sluice-dev/sluice/enforcer/policy"
+	"github.com/sluice-dev/sluice/enforcer/report"
+)
+
+// fakeEnforcer follows the document of the pool "default" and tells its state as
+// an enforcer does. It decides nothing. It can be told to lag and to die.
+type fakeEnforcer struct {
+	w       *world
+	name    string
+	address string
+
+	mu       sync.Mutex
+	server   *http.Server // nil while dead
+	started  time.Time
+	lagging  bool
+	document *policy.Document
+	digest   string
+	usage    report.Usage // of every limit
+}
+
+// startFake starts an enforcer that lives until the test ends.
+func startFake(w *world, name string) *fakeEnforcer {
+	w.Helper()
+	e := &fakeEnforcer{w: w, name: name, address: "127.0.0.1:0"}
+	e.start()
+	go e.follow(w.Context())
+	w.Cleanup(e.kill)
+	return e
+}
+
+// start lets it answer, with no document yet.
+func (e *fakeEnforcer) start() {
+	e.w.Helper()
+	listener, err := net.Listen("tcp", e.address)
+	if err != nil {
+		e.w.Fatal(err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.address = listener.Addr().String()
+	e.started, e.document, e.digest = time.Now(), nil, ""
+	e.server = &http.Server{Handler: e}
+	go func(s *http.Server) { _ = s.Serve(listener) }(e.server)
+}
+
+// kill closes the listener and all connections.
+func (e *fakeEnforcer) kill() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.server != nil {
+		_ = e.server.Close()
+		e.server = nil
+	}
+}
+
+// restart comes back at the same address and loads the document anew.
+func (e *fakeEnforcer) restart() {
+	e.w.Helper()
+	e.kill()
+	e.start()
+	e.load(e.w.Context())
+}
+
+// lag says whether it takes in new documents; those it missed are loaded at the end.
+func (e *fakeEnforcer) lag(lagging bool) {
+	e.mu.Lock()
+	e.lagging = lagging
+	e.mu.Unlock()
+	if !lagging {
+		e.load(e.w.Context())
+	}
+}
+
+func (e *fakeEnforcer) use(usage report.Usage) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.usage = usage
+}
+
+func (e *fakeEnforcer) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		changes, err := e.w.client.Watch(ctx, &corev1.ConfigMapList{}, e.scope()...)
+		if err != nil {
+			continue
+		}
+		e.load(ctx)
+		for range changes.ResultChan() {
+			e.load(ctx)
+		}
+	}
+}
+
+func (e *fakeEnforcer) scope() []client.ListOption {
+	return []client.ListOption{client.InNamespace(e.w.operator), client.MatchingLabelsSelector{Selector: configmap.Selector("default")}}
+}
+
+// load puts what the ConfigMaps hold into force, unless it is torn.
+func (e *fakeEnforcer) load(ctx context.Context) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var list corev1.ConfigMapList
+	if e.lagging || e.w.client.List(ctx, &list, e.scope()...) != nil {
+		return
+	}
+	index, chunks := configmap.Find("default", list.Items)
+	if index == nil {
+		return
+	}
+	encoded, digest, err := configmap.Assemble(index, chunks)
+	if err != nil {
+		return
+	}
+	if e.document, err = policy.Decode(encoded); err == nil {
+		e.digest = digest
+	}
+}
+
+// ServeHTTP answers GET /v1/state.
+func (e *fakeEnforcer) ServeHTTP(resp http.ResponseWriter, _ *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	state := report.State{Node: e.name, Started: e.started, Now: time.Now(), Ready: e.document != nil}
+	if e.document != nil {
+		state.Document = &report.Document{Digest: e.digest}
+		for _, p := range e.document.Policies {
+			running := report.Policy{Namespace: p.Namespace, Name: p.Name, UID: p.UID, Generation: p.Generation, Domain: p.Domain}
+			for _, l := range p.Limits {
+				usage := e.usage
+				usage.Name = l.Name
+				running.Limits = append(running.Limits, usage)
+			}
+			state.Policies = append(state.Policies, running)
+		}
+	}
+	_ = json.NewEncoder(resp).Encode(state)
+}
+
+// runs returns the policy that the enforcer has under a name, nil for none.
+func (e *fakeEnforcer) runs(name types.NamespacedName) *policy.Policy {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.document == nil {
+		return nil
+	}
+	for i := range e.document.Policies {
+		if p := &e.document.Policies[i]; p.Namespace == name.Namespace && p.Name == name.Name {
+			return p
+		}
+	}
+	return nil
+}
+
+func kubernetesClient(t *testing.T) kubernetes.Interface {
+	t.Helper()
+	c, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
