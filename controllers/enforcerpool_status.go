@@ -26,7 +26,7 @@ type poolFacts struct {
 	published *publication // nil: nothing yet
 	problem   error        // why the newest document is not published; nil: it is
 	settling  bool         // it was published less than settleTime ago
-	enforcers []enforcer   // nil also while nobody was asked yet
+	enforcers []enforcer
 }
 
 // report writes the status of a pool if it changed, and ends a pass: a problem is
@@ -35,6 +35,8 @@ func (r *poolReconciler) report(ctx context.Context, pool *v1alpha1.EnforcerPool
 	facts := poolFacts{published: memory.inForce, problem: problem}
 	if o := r.board.of(pool.Name).observation; o != nil {
 		facts.enforcers = o.enforcers
+	} else if problem == nil {
+		return ctrl.Result{}, nil // nobody was asked yet: the first answers start another pass
 	}
 	var result ctrl.Result
 	if left := settleTime - r.now().Sub(memory.published); left > 0 && problem == nil {

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"cmp"
+	"maps"
 	"net"
 	"slices"
 	"time"
@@ -130,10 +131,11 @@ func (o *observation) lags(digest string) bool {
 }
 
 // changed returns the policies whose status the step from o to next changes, out
-// of all; and whether the enforcers themselves look different. Either may be nil.
+// of all; and whether the enforcers themselves look different. The first
+// observation, when o is nil, changes everything: statuses wait for it.
 func (o *observation) changed(next *observation, all map[types.NamespacedName]verdict) (policies []types.NamespacedName, pool bool) {
 	if o == nil {
-		o = &observation{}
+		return slices.Collect(maps.Keys(all)), true
 	}
 	pool = !slices.EqualFunc(o.enforcers, next.enforcers, func(a, b enforcer) bool {
 		return a.name == b.name && a.problem == b.problem && a.digest == b.digest && a.refused == b.refused

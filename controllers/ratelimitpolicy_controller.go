@@ -64,7 +64,8 @@ func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 }
 
 // gather collects what the status is a function of. It is not known while this
-// generation has not been judged: whoever judges it pulls the trigger.
+// generation has not been judged, or no enforcer has been asked since the manager
+// started: whoever does that pulls the trigger, and until then the status stays.
 func (r *policyReconciler) gather(ctx context.Context, policy *v1alpha1.RateLimitPolicy) (facts policyFacts, known bool, err error) {
 	facts = policyFacts{pool: types.NamespacedName{Namespace: r.namespace, Name: poolOf(policy)}}
 	var pool v1alpha1.EnforcerPool
@@ -76,7 +77,7 @@ func (r *policyReconciler) gather(ctx context.Context, policy *v1alpha1.RateLimi
 	facts.poolExists = true
 
 	notes := r.board.of(facts.pool.Name)
-	if notes.judgment == nil {
+	if notes.judgment == nil || notes.observation == nil {
 		return facts, false, nil
 	}
 	name := client.ObjectKeyFromObject(policy)
@@ -85,15 +86,13 @@ func (r *policyReconciler) gather(ctx context.Context, policy *v1alpha1.RateLimi
 		return facts, false, nil
 	}
 	facts.outcome, facts.unpublished = verdict.outcome, notes.judgment.problem
-	if o := notes.observation; o != nil {
-		facts.usage = o.usage[policy.UID]
-		for _, e := range o.enforcers {
-			s := policySighting{name: e.name, problem: e.problem, refused: e.refused}
-			if running := e.runs[name]; e.problem == "" && running.uid == policy.UID {
-				s.generation = running.generation
-			}
-			facts.enforcers = append(facts.enforcers, s)
+	facts.usage = notes.observation.usage[policy.UID]
+	for _, e := range notes.observation.enforcers {
+		s := policySighting{name: e.name, problem: e.problem, refused: e.refused}
+		if running := e.runs[name]; running.uid == policy.UID {
+			s.generation = running.generation
 		}
+		facts.enforcers = append(facts.enforcers, s)
 	}
 	return facts, true, nil
 }

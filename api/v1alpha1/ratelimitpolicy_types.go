@@ -97,7 +97,7 @@ type PoolReference struct {
 // Expression is a CEL expression over a request. It sees request.method,
 // request.path, request.host, request.query['x'], request.headers['x'] (names
 // are lower case), source.address and, for the Envoy rate limit protocol,
-// descriptor['x']. A header or query parameter that is absent is ''.
+// descriptor['x']. A header or query parameter that is absent is empty.
 //
 // A limit whose expressions read a descriptor entry that is not there does not
 // apply; one that reads request or source does not apply to a call that
@@ -106,7 +106,7 @@ type PoolReference struct {
 // An expression that does not compile, or has the wrong type, makes the policy
 // Accepted=False with reason Invalid and the position in the message. One that
 // fails while a request is decided never lets the request escape: a condition
-// counts as true, a key as '', a cost as 1.
+// counts as true, a part of a key as empty, a cost as 1.
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=1024

@@ -42,7 +42,7 @@ func parse(args []string, out io.Writer) (*flags, error) {
 	f := &flags{}
 	set := pflag.NewFlagSet("manager", pflag.ContinueOnError)
 	set.SortFlags = false
-	set.Usage = func() { fmt.Fprint(out, usage+set.FlagUsages()) }
+	set.Usage = func() { fmt.Fprint(out, usage+set.FlagUsagesWrapped(110)) }
 	set.StringVar(&f.namespace, "namespace", "sluice-system", "the operator's own `namespace`: EnforcerPools, their ConfigMaps and Services are there")
 	set.StringSliceVar(&f.enforcers, "enforcers", nil, "admin `addresses` of the enforcers of the pool \"default\", host:port separated by commas, when they run outside of pods; without it, and for other pools, they are found in the EndpointSlices of the pool's Service")
 	set.StringVar(&f.kubeconfig, "kubeconfig", "", "`path` of a kubeconfig; by default the pod's service account, else $KUBECONFIG or ~/.kube/config")

@@ -19,13 +19,17 @@ const (
 	// DefaultMaxKeys bounds a store whose Options name no bound: 80 MB at most.
 	DefaultMaxKeys = 1_000_000
 
+	// MinKeys and MostKeys are the bounds of Options.MaxKeys.
+	MinKeys, MostKeys = minShards, maxShards * maxSlots
+
 	minShards, maxShards = 64, 4096
 	keysPerShard         = 4096 // at which one shard's index is rebuilt in well under 0.1 ms
 )
 
 // Options configure a Store.
 type Options struct {
-	// MaxKeys is the most counters that are remembered; 0 means DefaultMaxKeys.
+	// MaxKeys is the most counters that are remembered, MinKeys to MostKeys; 0
+	// means DefaultMaxKeys.
 	// Memory grows with the counters there are, to BytesPerKey for each.
 	MaxKeys int
 
@@ -62,8 +66,8 @@ func New(o Options) (*Store, error) {
 	if o.MaxKeys == 0 {
 		o.MaxKeys = DefaultMaxKeys
 	}
-	if o.MaxKeys < minShards || o.MaxKeys > maxShards*maxSlots {
-		return nil, fmt.Errorf("MaxKeys is %d: use %d to %d", o.MaxKeys, minShards, maxShards*maxSlots)
+	if o.MaxKeys < MinKeys || o.MaxKeys > MostKeys {
+		return nil, fmt.Errorf("MaxKeys is %d: use %d to %d", o.MaxKeys, MinKeys, MostKeys)
 	}
 	if o.Shards == 0 {
 		o.Shards = min(max(1<<bits.Len(uint(o.MaxKeys/keysPerShard)), minShards), maxShards)

@@ -27,6 +27,9 @@ type Report struct {
 	Failed uint64
 }
 
+// Snapshot returns the policies in force, or nil before the first.
+func (e *Engine) Snapshot() *policy.Snapshot { return e.force.Load().snapshot }
+
 // Report gathers everything that the engine can tell. It takes every lock of the
 // store for a moment, one after another.
 func (e *Engine) Report() Report {

@@ -3,23 +3,16 @@ package expression
 import (
 	"fmt"
 	"reflect"
-	"strings"
-	"sync"
 
 	"github.com/google/cel-go/cel"
-	"github.com/google/cel-go/common/ast"
-	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
 	"github.com/google/cel-go/ext"
 )
 
-// environment declares the variables and functions of expressions. It is built
-// once, because that takes a millisecond, and never changes.
-//
-//nolint:gochecknoglobals // a constant that the language cannot write as one
-var environment = sync.OnceValues(func() (*cel.Env, error) {
+// newEnvironment declares the variables and functions of expressions.
+func newEnvironment() (*cel.Env, error) {
 	texts := cel.MapType(cel.StringType, cel.StringType)
 	return cel.NewEnv(
 		cel.Variable(methodVar, cel.StringType),
@@ -29,18 +22,14 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.Variable(headersVar, texts),
 		cel.Variable(queryVar, texts),
 		cel.Variable(descriptorVar, texts),
-		ext.Strings(ext.StringsVersion(2)),
+		ext.Strings(ext.StringsVersion(5)), // the first that charges for its work
 		cel.ParserRecursionLimit(64),
 	)
-})
+}
 
 // interpret makes a program for the CEL interpreter, with a bounded cost.
-func interpret[T any](tree *cel.Ast) (func(*Input) (T, error), error) {
-	env, err := environment()
-	if err != nil {
-		return nil, &Error{Message: err.Error()}
-	}
-	program, err := env.Program(tree, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+func interpret[T any](env *cel.Env, tree *cel.Ast) (func(*Input) (T, error), error) {
+	program, err := env.Program(tree, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(MaxCost))
 	if err != nil {
 		return nil, &Error{Line: 1, Column: 1, Message: err.Error()}
 	}
@@ -76,25 +65,26 @@ func (a activation) ResolveName(name string) (any, bool) {
 // Parent implements cel.Activation.
 func (activation) Parent() cel.Activation { return nil }
 
-// lookups is a map of CEL in which what is absent is "". check allows only to
-// index it and to ask with `in`.
+// lookups is a map of CEL in which what is absent is "". readsOf sees to it that
+// it is only indexed and asked with `in`.
 type lookups struct {
 	from Place
 	in   *Input
 }
 
-func (l lookups) get(key ref.Val) string {
+func (l lookups) get(key ref.Val) Lookup {
 	name, _ := key.(types.String)
-	return Lookup{l.from, string(name)}.Get(l.in)
+	return Lookup{l.from, string(name)}
 }
 
-func (l lookups) Find(key ref.Val) (ref.Val, bool) { return types.String(l.get(key)), true }
-func (l lookups) Get(key ref.Val) ref.Val          { return types.String(l.get(key)) }
-func (l lookups) Contains(key ref.Val) ref.Val     { return types.Bool(l.get(key) != "") }
+func (l lookups) Find(key ref.Val) (ref.Val, bool) { return l.Get(key), true }
+func (l lookups) Get(key ref.Val) ref.Val          { return types.String(l.get(key).Get(l.in)) }
+func (l lookups) Contains(key ref.Val) ref.Val     { return types.Bool(l.get(key).Present(l.in)) }
 func (l lookups) Size() ref.Val                    { return types.IntZero }
 func (l lookups) Iterator() traits.Iterator {
 	return types.NewDynamicMap(types.DefaultTypeAdapter, map[string]string{}).(traits.Iterable).Iterator()
 }
+
 func (l lookups) ConvertToNative(reflect.Type) (any, error) {
 	return nil, fmt.Errorf("%s is not a value", l.Type())
 }
@@ -102,65 +92,3 @@ func (l lookups) ConvertToType(ref.Type) ref.Val { return types.NewErr("%s is no
 func (l lookups) Equal(ref.Val) ref.Val          { return types.False }
 func (l lookups) Type() ref.Type                 { return types.MapType }
 func (l lookups) Value() any                     { return l }
-
-// readsOf lists what a checked expression reads, and refuses what has no meaning:
-// headers and the like can be indexed, not listed.
-func readsOf(tree *ast.AST) (Reads, error) {
-	var reads Reads
-	root := ast.NavigateAST(tree)
-	for _, e := range ast.MatchDescendants(root, ast.KindMatcher(ast.IdentKind)) {
-		name := e.AsIdent()
-		switch place := placeOf(name); {
-		case place == 0:
-			continue
-		case place == DescriptorEntry:
-			reads.Descriptor = true
-		default:
-			reads.HTTP = true
-		}
-		if placeOf(name) < Header {
-			continue
-		}
-		key, literal, err := keyOf(tree, e)
-		if err != nil {
-			return Reads{}, err
-		}
-		switch {
-		case name == headersVar && key != strings.ToLower(key):
-			return Reads{}, errorAt(tree, e, "header names are lower case here: write %s['%s']", name, strings.ToLower(key))
-		case name == descriptorVar && literal:
-			reads.Entries = append(reads.Entries, key)
-		}
-	}
-	reads.Entries = sortedSet(reads.Entries)
-	return reads, nil
-}
-
-// keyOf returns the key by which a map variable is read, where it is a literal
-// that must be present for the expression to have a meaning.
-func keyOf(tree *ast.AST, variable ast.NavigableExpr) (key string, literal bool, err error) {
-	name := variable.AsIdent()
-	parent, ok := variable.Parent()
-	if ok {
-		if _, key, ok := member(parent); ok {
-			return key, true, nil
-		}
-		if parent.Kind() == ast.CallKind {
-			call := parent.AsCall()
-			switch function := call.FunctionName(); {
-			case function == operators.In && call.Args()[1].ID() == variable.ID():
-				return "", false, nil
-			case function == operators.Index && name == descriptorVar:
-				return "", false, errorAt(tree, variable, "the entry of a descriptor is named by a literal: write descriptor['name']")
-			case function == operators.Index:
-				return "", false, nil
-			}
-		}
-	}
-	return "", false, errorAt(tree, variable, "%s is not a value of its own: write %s['name']", name, name)
-}
-
-func errorAt(tree *ast.AST, e ast.Expr, format string, args ...any) *Error {
-	at := tree.SourceInfo().GetStartLocation(e.ID())
-	return &Error{Line: at.Line(), Column: at.Column() + 1, Message: fmt.Sprintf(format, args...)}
-}

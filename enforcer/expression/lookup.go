@@ -1,8 +1,6 @@
 package expression
 
 import (
-	"slices"
-
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
@@ -41,6 +39,10 @@ const (
 	descriptorVar = "descriptor"
 )
 
+// variables names them all, for messages.
+const variables = methodVar + ", " + pathVar + ", " + hostVar + ", " + headersVar + "['x'], " + queryVar + "['x'], " +
+	sourceVar + " and " + descriptorVar + "['x']"
+
 // Get returns the value in an input; what is absent is "".
 func (l Lookup) Get(in *Input) string {
 	if l.From == DescriptorEntry {
@@ -68,6 +70,49 @@ func (l Lookup) Get(in *Input) string {
 		return request.Find(in.HTTP.Query, l.Name)
 	}
 	return ""
+}
+
+// Present says whether an input has the value: a descriptor entry that is there
+// may be "", all else that is "" is absent.
+func (l Lookup) Present(in *Input) bool {
+	if l.From != DescriptorEntry {
+		return l.Get(in) != ""
+	}
+	if in.Descriptor == nil {
+		return false
+	}
+	_, found := in.Descriptor.Get(l.Name)
+	return found
+}
+
+// reader returns Get, for the places that limits are mostly made of without its
+// switch.
+func (l Lookup) reader() func(*Input) string {
+	switch l.From {
+	case DescriptorEntry:
+		return func(in *Input) string {
+			if in.Descriptor == nil {
+				return ""
+			}
+			value, _ := in.Descriptor.Get(l.Name)
+			return value
+		}
+	case Header:
+		return func(in *Input) string {
+			if in.HTTP == nil {
+				return ""
+			}
+			return request.Find(in.HTTP.Headers, l.Name)
+		}
+	case Path:
+		return func(in *Input) string {
+			if in.HTTP == nil {
+				return ""
+			}
+			return in.HTTP.Path
+		}
+	}
+	return l.Get
 }
 
 // lookupOf returns the Lookup that an expression is, if it is one.
@@ -143,47 +188,4 @@ func literalStrings(e ast.Expr) ([]string, bool) {
 		all = append(all, s)
 	}
 	return all, true
-}
-
-// Requirement holds for an input when the Lookup yields one of the Values.
-type Requirement struct {
-	Lookup Lookup
-	Values []string // sorted, without repetition
-}
-
-// requirementOf finds an equality, or membership of a list of literals, that must
-// hold for the expression to be true.
-func requirementOf(e ast.Expr) *Requirement {
-	if e.Kind() != ast.CallKind {
-		return nil
-	}
-	args := e.AsCall().Args()
-	switch e.AsCall().FunctionName() {
-	case operators.LogicalAnd:
-		left, right := requirementOf(args[0]), requirementOf(args[1])
-		if left == nil || right != nil && len(right.Values) < len(left.Values) {
-			return right
-		}
-		return left
-	case operators.Equals:
-		for i := range args {
-			lookup, isLookup := lookupOf(args[i])
-			value, isLiteral := literalString(args[1-i])
-			if isLookup && isLiteral {
-				return &Requirement{lookup, []string{value}}
-			}
-		}
-	case operators.In:
-		lookup, isLookup := lookupOf(args[0])
-		values, isList := literalStrings(args[1])
-		if isLookup && isList {
-			return &Requirement{lookup, sortedSet(values)}
-		}
-	}
-	return nil
-}
-
-func sortedSet(names []string) []string {
-	slices.Sort(names)
-	return slices.Compact(names)
 }

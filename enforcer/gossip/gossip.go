@@ -264,6 +264,7 @@ func (n *Node) Receive(now limit.Instant, from string, data []byte, out Outbox) 
 	if string(f.node) == string(n.name) {
 		p.self = f.life == n.life
 		if !p.self {
+			n.stats.Clashing++
 			return fmt.Errorf("%w: %q at %s", ErrNameTaken, n.name, from)
 		}
 		return nil

@@ -7,6 +7,7 @@ type Stats struct {
 	Frames    uint64 // frames received
 	Malformed uint64 // of those: not of this protocol
 	Strange   uint64 // of those: from an address that is no peer's
+	Clashing  uint64 // of those: from another node of this node's name
 	Foreign   uint64 // of those: ignored because of another hash seed
 	Entries   uint64 // entries received
 	Stale     uint64 // of those: overtaken by a newer one

@@ -52,6 +52,7 @@ const OwnMeter = -1
 
 // Matcher is the scratch space of one goroutine; its zero value is ready.
 type Matcher struct {
+	in        expression.Input
 	positions []int
 	parts     []string
 	text      []byte
@@ -70,10 +71,11 @@ func (m *Matcher) Match(snap *policy.Snapshot, seed Seed, req *request.Request, 
 		return out, 0
 	}
 	failed := 0
-	in := expression.Input{HTTP: req.HTTP}
-	m.positions = domain.PerRequest(&in, m.positions[:0])
+	in := &m.in
+	*in = expression.Input{HTTP: req.HTTP}
+	m.positions = domain.PerRequest(in, m.positions[:0])
 	for _, at := range m.positions {
-		out = m.apply(domain.Limits[at], snap, seed, &in, req.Cost, AllDescriptors, out, &failed)
+		out = m.apply(domain.Limits[at], snap, seed, in, req.Cost, AllDescriptors, out, &failed)
 	}
 	for i := range req.Descriptors {
 		d := &req.Descriptors[i]
@@ -86,9 +88,9 @@ func (m *Matcher) Match(snap *policy.Snapshot, seed Seed, req *request.Request, 
 			continue
 		}
 		in.Descriptor = d
-		m.positions = domain.PerDescriptor(&in, m.positions[:0])
+		m.positions = domain.PerDescriptor(in, m.positions[:0])
 		for _, at := range m.positions {
-			out = m.apply(domain.Limits[at], snap, seed, &in, cost, i, out, &failed)
+			out = m.apply(domain.Limits[at], snap, seed, in, cost, i, out, &failed)
 		}
 	}
 	return out, failed

@@ -26,6 +26,7 @@ const (
 // policy, each as an *Error; Errors lists them.
 func Compile(d *Document) (*Snapshot, error) {
 	s := &Snapshot{Digest: d.Digest(), Document: d, domains: map[string]*Domain{}}
+	c := compiler{snapshot: s}
 	var all []error
 	order := make([]int, len(d.Policies))
 	for i := range order {
@@ -38,23 +39,33 @@ func Compile(d *Document) (*Snapshot, error) {
 			all = append(all, &Error{Policy: p.String(), Field: "metadata.name", Message: "the document has two policies of this name"})
 			continue
 		}
-		if err := s.add(p); err != nil {
+		if err := c.add(p); err != nil {
 			all = append(all, err)
 		}
 	}
 	if err := errors.Join(all...); err != nil {
 		return nil, err
 	}
+	for _, domain := range s.domains {
+		domain.file()
+	}
 	return s, nil
 }
 
 // CompilePolicy reports what Compile would say of a policy.
 func CompilePolicy(p *Policy) error {
-	return (&Snapshot{domains: map[string]*Domain{}}).add(p)
+	c := compiler{snapshot: &Snapshot{domains: map[string]*Domain{}}}
+	return c.add(p)
+}
+
+// compiler compiles policies into a snapshot.
+type compiler struct {
+	snapshot    *Snapshot
+	expressions expression.Compiler
 }
 
 // add compiles a policy into the snapshot.
-func (s *Snapshot) add(p *Policy) error {
+func (c *compiler) add(p *Policy) error {
 	f := &faults{policy: p.String()}
 	if p.Domain == "" {
 		f.add("spec.domain", "a policy needs a domain")
@@ -63,42 +74,36 @@ func (s *Snapshot) add(p *Policy) error {
 		f.add("spec.limits", "%d limits: use 1 to %d", len(p.Limits), MaxLimits)
 		return f.err()
 	}
-	domain := s.domains[p.Domain]
+	domain := c.snapshot.domains[p.Domain]
 	if domain == nil {
 		domain = &Domain{}
-		s.domains[p.Domain] = domain
+		c.snapshot.domains[p.Domain] = domain
 	}
 	for i := range p.Limits {
 		l, field := &p.Limits[i], fmt.Sprintf("spec.limits[%d]", i)
 		if slices.ContainsFunc(p.Limits[:i], func(o Limit) bool { return o.Name == l.Name }) {
 			f.add(field+".name", "%q is the name of another limit of this policy: use another one", l.Name)
 		}
-		c := s.compileLimit(f, field, p, l)
-		x := &domain.perRequest
-		if c.Reads.Descriptor {
-			x = &domain.perDescriptor
-		}
-		x.add(len(domain.Limits), c)
-		domain.Limits = append(domain.Limits, c)
+		domain.Limits = append(domain.Limits, c.limit(f, field, p, l))
 	}
 	return f.err()
 }
 
-func (s *Snapshot) compileLimit(f *faults, field string, p *Policy, l *Limit) *CompiledLimit {
-	c := &CompiledLimit{ID: limitID(p, l)}
+func (c *compiler) limit(f *faults, field string, p *Policy, l *Limit) *CompiledLimit {
+	out := &CompiledLimit{ID: LimitID(p, l)}
 	switch {
 	case l.Name == "":
 		f.add(field+".name", "a limit needs a name")
 	case l.Mode != "" && l.Mode != Enforce && l.Mode != Shadow:
 		f.add(field+".mode", "%q: use Enforce or Shadow", l.Mode)
 	}
-	compileExpressions(f, field, c, l)
-	c.Meter, c.Quota = s.addMeter(f, field, p, l, 0, l.Rate, l.Burst)
-	s.compileOverrides(f, field, c, p, l)
-	return c
+	c.compileExpressions(f, field, out, l)
+	out.Meter, out.Quota = c.meter(f, field, p, l, 0, l.Rate, l.Burst)
+	c.overrides(f, field, out, p, l)
+	return out
 }
 
-func compileExpressions(f *faults, field string, c *CompiledLimit, l *Limit) {
+func (c *compiler) compileExpressions(f *faults, field string, out *CompiledLimit, l *Limit) {
 	if len(l.When) > MaxWhen {
 		f.add(field+".when", "%d expressions: use at most %d, or join some with &&", len(l.When), MaxWhen)
 	}
@@ -106,34 +111,34 @@ func compileExpressions(f *faults, field string, c *CompiledLimit, l *Limit) {
 		f.add(field+".key", "%d expressions: use at most %d", len(l.Key), MaxKey)
 	}
 	for i, source := range l.When {
-		if e, err := expression.CompileBool(source); err != nil {
+		if e, err := c.expressions.Bool(source); err != nil {
 			f.addErr(fmt.Sprintf("%s.when[%d]", field, i), err)
 		} else {
-			c.When = append(c.When, e)
-			c.Reads = c.Reads.Union(e.Reads())
+			out.When = append(out.When, e)
+			out.Reads = out.Reads.Union(e.Reads())
 		}
 	}
 	for i, source := range l.Key {
-		if e, err := expression.CompileString(source); err != nil {
+		if e, err := c.expressions.String(source); err != nil {
 			f.addErr(fmt.Sprintf("%s.key[%d]", field, i), err)
 		} else {
-			c.Key = append(c.Key, e)
-			c.Reads = c.Reads.Union(e.Reads())
+			out.Key = append(out.Key, e)
+			out.Reads = out.Reads.Union(e.Reads())
 		}
 	}
 	if l.Cost == "" {
 		return
 	}
-	e, err := expression.CompileInt(l.Cost)
+	e, err := c.expressions.Int(l.Cost)
 	if err != nil {
 		f.addErr(field+".cost", err)
 		return
 	}
-	c.Cost = e
-	c.Reads = c.Reads.Union(e.Reads())
+	out.Cost = e
+	out.Reads = out.Reads.Union(e.Reads())
 }
 
-func (s *Snapshot) compileOverrides(f *faults, field string, c *CompiledLimit, p *Policy, l *Limit) {
+func (c *compiler) overrides(f *faults, field string, out *CompiledLimit, p *Policy, l *Limit) {
 	if len(l.Overrides) > MaxOverrides {
 		f.add(field+".overrides", "%d overrides: use at most %d", len(l.Overrides), MaxOverrides)
 		return
@@ -146,24 +151,25 @@ func (s *Snapshot) compileOverrides(f *faults, field string, c *CompiledLimit, p
 		e := Exception{Unlimited: o.Unlimited, Deny: o.Deny}
 		switch {
 		case o.Rate != nil && !o.Unlimited && !o.Deny:
-			e.Meter, e.Quota = s.addMeter(f, at, p, l, uint16(i+1), *o.Rate, o.Burst)
+			e.Meter, e.Quota = c.meter(f, at, p, l, uint16(i+1), *o.Rate, o.Burst)
 		case o.Rate == nil && o.Unlimited != o.Deny:
 			e.Quota = exceptionQuota(p, l, o.Unlimited)
 		default:
 			f.add(at, "an override needs exactly one of rate, unlimited: true and deny: true")
 		}
-		c.overrides.add(o.Key, e)
+		out.overrides.add(o.Key, e)
 	}
 }
 
-// addMeter adds the meter of a rate to the snapshot and returns its position.
-func (s *Snapshot) addMeter(f *faults, field string, p *Policy, l *Limit, variant uint16, r Rate, burst int64) (int, *request.Quota) {
+// meter adds the meter of a rate to the snapshot and returns its position.
+func (c *compiler) meter(f *faults, field string, p *Policy, l *Limit, variant uint16, r Rate, burst int64) (int, *request.Quota) {
 	params, err := compileRate(f, field, l.Algorithm, r, burst)
 	if err != nil {
 		f.addErr(field+".rate", err)
 	}
 	q := quota(p, l, &params)
-	s.Meters = append(s.Meters, Meter{Limit: limitID(p, l), Variant: variant, Params: params, Quota: q})
+	s := c.snapshot
+	s.Meters = append(s.Meters, Meter{Limit: LimitID(p, l), Variant: variant, Params: params, Quota: q})
 	return len(s.Meters) - 1, q
 }
 
@@ -196,8 +202,8 @@ func compileRate(f *faults, field, algorithm string, r Rate, burst int64) (decid
 	return decide.Params{}, nil
 }
 
-// limitID identifies a limit over all its versions, on every enforcer.
-func limitID(p *Policy, l *Limit) uint64 {
+// LimitID identifies a limit over all its versions, on every enforcer: Meter.Limit.
+func LimitID(p *Policy, l *Limit) uint64 {
 	var text []byte
 	text = joinParts(text, []string{p.Namespace, p.Name, l.Name})
 	sum := sha256.Sum256(text)

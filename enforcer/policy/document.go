@@ -21,7 +21,7 @@ import (
 const Version = 1
 
 // MaxDocument is the largest document that Decode accepts, in bytes of JSON.
-const MaxDocument = 256 << 20
+const MaxDocument = 64 << 20
 
 // Document is all that the enforcers of a pool enforce. It is plain data: nobody
 // changes one that has been handed on.

@@ -2,17 +2,12 @@ package policy
 
 import (
 	"fmt"
-	"regexp"
+	"strings"
 	"time"
 
 	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
-
-// gep2257 is the form of a duration in Gateway API (GEP-2257).
-//
-//nolint:gochecknoglobals // a constant that the language cannot write as one
-var gep2257 = regexp.MustCompile(`^([0-9]{1,5}(h|m|s|ms)){1,4}$`)
 
 // ParsePer reads the stretch of time of a rate: a duration such as 1s or 1h30m,
 // or Day, Week, Month or Year. One of the results is zero.
@@ -22,7 +17,7 @@ func ParsePer(per string) (limit.Span, decide.Calendar, error) {
 			return 0, c, nil
 		}
 	}
-	if !gep2257.MatchString(per) {
+	if !isDuration(per) {
 		return 0, 0, fmt.Errorf("%q: use a duration of hours, minutes, seconds and milliseconds such as 1s, 250ms or 1h30m, or Day, Week, Month or Year", per)
 	}
 	d, err := time.ParseDuration(per)
@@ -33,4 +28,23 @@ func ParsePer(per string) (limit.Span, decide.Calendar, error) {
 		return span, 0, nil
 	}
 	return 0, 0, fmt.Errorf("%q: use a duration from 1ms to 8784h (366 days)", per)
+}
+
+// isDuration says whether s has the form of a duration of Gateway API (GEP-2257):
+// one to four times a number of up to five digits and one of h, m, s and ms.
+func isDuration(s string) bool {
+	for n := 0; s != ""; n++ {
+		rest := strings.TrimLeft(s, "0123456789")
+		digits := len(s) - len(rest)
+		after, ok := strings.CutPrefix(rest, "ms")
+		if !ok {
+			after = strings.TrimLeft(rest, "hms")
+			ok = len(rest)-len(after) == 1
+		}
+		if n == 4 || digits < 1 || digits > 5 || !ok {
+			return false
+		}
+		s = after
+	}
+	return true
 }

@@ -46,6 +46,19 @@ type Domain struct {
 	perRequest, perDescriptor index
 }
 
+// file makes the indexes, when all limits are there.
+func (d *Domain) file() {
+	var perRequest, perDescriptor []int
+	for at, l := range d.Limits {
+		if l.Reads.Descriptor {
+			perDescriptor = append(perDescriptor, at)
+		} else {
+			perRequest = append(perRequest, at)
+		}
+	}
+	d.perRequest, d.perDescriptor = newIndex(d.Limits, perRequest), newIndex(d.Limits, perDescriptor)
+}
+
 // PerRequest appends to out, in order, the positions of those limits that may
 // apply to a request as a whole: they read no descriptor. Not all of them apply:
 // their When decides.

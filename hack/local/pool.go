@@ -20,8 +20,9 @@ type enforcer struct {
 	http, rls, admin, gossip string
 }
 
-// startPool starts the enforcers with the given policy source.
-func (s *stage) startPool(source ...string) ([]*enforcer, error) {
+// startPool starts the enforcers, each with the flags that source has for its
+// name.
+func (s *stage) startPool(source func(name string) []string) ([]*enforcer, error) {
 	pool := make([]*enforcer, poolSize)
 	peers := make([]string, poolSize)
 	for i := range pool {
@@ -41,8 +42,7 @@ func (s *stage) startPool(source ...string) ([]*enforcer, error) {
 			"--node-name", name,
 			"--peers", strings.Join(peers, ","),
 			"--http-listen", e.http, "--rls-listen", e.rls, "--admin-listen", e.admin, "--gossip-listen", e.gossip,
-			"--journal", s.dir + "/" + name + ".journal",
-		}, source...)...)
+		}, source(name)...)...)
 		if err != nil {
 			return nil, err
 		}

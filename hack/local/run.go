@@ -32,7 +32,12 @@ func (s *stage) startWhole() (*whole, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := s.startPool("--kubeconfig", enforcerConfig, "--pool-namespace", namespace, "--pool-name", "default")
+	pool, err := s.startPool(func(name string) []string {
+		return []string{
+			"--kubeconfig", enforcerConfig, "--pool-namespace", namespace, "--pool-name", "default",
+			"--journal", filepath.Join(s.dir, name+".journal"),
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +130,7 @@ func printGuide(s *stage, w *whole) {
 
 // standalone runs the same pool from the sample files, without Kubernetes.
 func standalone(s *stage) error {
-	pool, err := s.startPool("--policies", "config/samples")
+	pool, err := s.startPool(func(string) []string { return []string{"--policies", "config/samples"} })
 	if err != nil {
 		return err
 	}

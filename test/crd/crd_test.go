@@ -54,8 +54,13 @@ func TestMain(m *testing.M) {
 // create tries to create the object of a file, without keeping it.
 func create(t *testing.T, text []byte) error {
 	t.Helper()
+	// As kubectl does: integers stay integers.
+	asJSON, err := yaml.ToJSON(text)
+	if err != nil {
+		t.Fatal(err)
+	}
 	object := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(text, object); err != nil {
+	if err := object.UnmarshalJSON(asJSON); err != nil {
 		t.Fatal(err)
 	}
 	object.SetNamespace("default")

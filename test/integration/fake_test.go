@@ -6,12 +6,10 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/enforcer/configmap"
@@ -165,13 +163,4 @@ func (e *fakeEnforcer) runs(name types.NamespacedName) *policy.Policy {
 		}
 	}
 	return nil
-}
-
-func kubernetesClient(t *testing.T) kubernetes.Interface {
-	t.Helper()
-	c, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }

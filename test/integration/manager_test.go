@@ -3,6 +3,7 @@ package integration
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -64,7 +65,7 @@ func TestKubectlWaits(t *testing.T) {
 	}
 	_, stderr, err := kubectl.Run("wait", "--for=condition=Ready", "rlp/storefront", "-n", w.shop, "--timeout=20s")
 	if err != nil {
-		message, _ := readAll(stderr)
+		message, _ := io.ReadAll(stderr)
 		t.Errorf("kubectl wait: %v: %s", err, message)
 	}
 }
@@ -242,7 +243,7 @@ func TestAQuietManagerWritesNothing(t *testing.T) {
 		return []string{p.ResourceVersion, pool.ResourceVersion, w.index().ResourceVersion}
 	}
 	want := []string{p.ResourceVersion, pool.ResourceVersion, index.ResourceVersion}
-	w.never("a write", 3*time.Second, func() bool { if !slices.Equal(versions(), want) {t.Log(versions(), want, p.Status, pool.Status); return true}; return false })
+	w.never("a write", 3*time.Second, func() bool { return !slices.Equal(versions(), want) })
 
 	// Nor does a new one: everything is as it should be.
 	w.stop()

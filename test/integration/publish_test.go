@@ -3,7 +3,6 @@ package integration
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -131,9 +130,4 @@ func (w *world) largePolicy(name string, random *rand.Rand) *v1alpha1.RateLimitP
 	}
 	w.create(p)
 	return p
-}
-
-func readAll(r io.Reader) (string, error) {
-	b, err := io.ReadAll(r)
-	return string(b), err
 }

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -90,10 +91,7 @@ func (w *world) startManager() {
 	for _, e := range w.enforcers {
 		addresses = append(addresses, e.address)
 	}
-	w.startManagerWith(controllers.Options{Discover: func(string, string) discovery.Source {
-		if len(addresses) == 0 {
-			return discovery.EndpointSlices(kubernetesClient(w.T), w.operator, "default-enforcers")
-		}
+	w.startManagerAs(config, false, controllers.Options{Discover: func(string, string) discovery.Source {
 		source, err := discovery.Static(controllers.AdminPort, addresses)
 		if err != nil {
 			w.Error(err)
@@ -102,7 +100,8 @@ func (w *world) startManager() {
 	}})
 }
 
-func (w *world) startManagerWith(o controllers.Options) {
+// startManagerAs runs them with somebody's rights.
+func (w *world) startManagerAs(user *rest.Config, elect bool, o controllers.Options) {
 	w.Helper()
 	o.Namespace = w.operator
 	options, err := controllers.ManagerOptions(w.operator)
@@ -112,7 +111,11 @@ func (w *world) startManagerWith(o controllers.Options) {
 	skip := true
 	options.Metrics = metricsserver.Options{BindAddress: "0"}
 	options.Controller.SkipNameValidation = &skip // one process runs many managers, one after the other
-	mgr, err := ctrl.NewManager(config, options)
+	options.LeaderElection = elect
+	options.LeaderElectionID = "sluice-manager"
+	options.LeaderElectionNamespace = w.operator
+	options.LeaderElectionReleaseOnCancel = true
+	mgr, err := ctrl.NewManager(user, options)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -143,10 +146,16 @@ func (w *world) create(o client.Object) {
 	}
 }
 
-// policy makes a policy with one limit that is keyed by an expression.
+// policy creates a policy with one limit that is keyed by an expression.
 func (w *world) policy(namespace, name, domain, key string) *v1alpha1.RateLimitPolicy {
 	w.Helper()
-	p := &v1alpha1.RateLimitPolicy{
+	p := w.newPolicy(namespace, name, domain, key)
+	w.create(p)
+	return p
+}
+
+func (w *world) newPolicy(namespace, name, domain, key string) *v1alpha1.RateLimitPolicy {
+	return &v1alpha1.RateLimitPolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: v1alpha1.RateLimitPolicySpec{
 			Domain: domain,
@@ -157,8 +166,6 @@ func (w *world) policy(namespace, name, domain, key string) *v1alpha1.RateLimitP
 			}},
 		},
 	}
-	w.create(p)
-	return p
 }
 
 // change edits the spec of a policy, and returns when the API server has it.

@@ -1,5 +1,5 @@
-// Package journal keeps the last policy document of an enforcer on disk, so that
-// one that restarts while everything else is away goes on with it.
+// Package journal keeps on disk what an enforcer was told last, so that one that
+// restarts while everything else is away goes on with it.
 package journal
 
 import (
@@ -11,17 +11,26 @@ import (
 	"path/filepath"
 )
 
-const (
-	name = "document"
-	part = "document.part" // not whole yet
+// maxSize bounds what is read back: more than any pool's document.
+const maxSize = 256 << 20
 
-	// maxSize bounds what is read back: more than any pool's document.
-	maxSize = 256 << 20
+// Journal is a folder with a file for each record. Records of different names may
+// be used concurrently. Make one with Open.
+type Journal struct{ dir string }
+
+// Record names something that is kept.
+type Record string
+
+// The records of an enforcer.
+const (
+	Document Record = "document" // an encoded policy document
+	Peers    Record = "peers"    // addresses, one a line
 )
 
-// Journal is a folder with one file in it. It is not safe for concurrent use by
-// several writers. Make one with Open.
-type Journal struct{ dir string }
+func (j *Journal) path(r Record) string { return filepath.Join(j.dir, string(r)) }
+
+// part is where a record is written before it is whole.
+func (j *Journal) part(r Record) string { return j.path(r) + ".part" }
 
 // Open makes the folder when it is not there, and finds out whether it can be
 // written to.
@@ -29,21 +38,21 @@ func Open(dir string) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	probe, err := os.Create(filepath.Join(dir, part))
+	j := &Journal{dir}
+	probe, err := os.Create(j.part(Document))
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
-	if err != nil {
+	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	return &Journal{dir}, nil
+	return j, nil
 }
 
-// Save replaces what is in the journal. After a crash at any moment it holds
-// either the old or the new content, whole.
-func (j *Journal) Save(content []byte) (err error) {
-	f, err := os.Create(filepath.Join(j.dir, part))
+// Save replaces a record. After a crash at any moment it has either the old or
+// the new content, whole.
+func (j *Journal) Save(r Record, content []byte) (err error) {
+	f, err := os.Create(j.part(r))
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
@@ -58,7 +67,7 @@ func (j *Journal) Save(content []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), filepath.Join(j.dir, name)); err != nil {
+	if err = os.Rename(f.Name(), j.path(r)); err != nil {
 		return err
 	}
 	return syncDir(j.dir)
@@ -73,9 +82,9 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Load returns what was saved last, or nil when nothing was.
-func (j *Journal) Load() ([]byte, error) {
-	f, err := os.Open(filepath.Join(j.dir, name))
+// Load returns what was saved last in a record, or nil when nothing was.
+func (j *Journal) Load(r Record) ([]byte, error) {
+	f, err := os.Open(j.path(r))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -20,16 +20,19 @@ func open(t *testing.T, dir string) *journal.Journal {
 func TestTheLastContentIsReadBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	j := open(t, dir)
-	if got, err := j.Load(); got != nil || err != nil {
+	if got, err := j.Load(journal.Document); got != nil || err != nil {
 		t.Errorf("an empty journal loads as %q, %v, want nothing", got, err)
 	}
 	for _, content := range []string{"first, and rather long", "second"} {
-		if err := j.Save([]byte(content)); err != nil {
+		if err := j.Save(journal.Document, []byte(content)); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := open(t, dir).Load(); string(got) != content || err != nil {
+		if got, err := open(t, dir).Load(journal.Document); string(got) != content || err != nil {
 			t.Errorf("Load() = %q, %v, want %q", got, err, content)
 		}
+	}
+	if got, err := j.Load(journal.Peers); got != nil || err != nil {
+		t.Errorf("another record loads as %q, %v, want nothing", got, err)
 	}
 	files, err := os.ReadDir(dir)
 	if err != nil || len(files) != 1 {
@@ -40,13 +43,13 @@ func TestTheLastContentIsReadBack(t *testing.T) {
 func TestAFileThatACrashLeftBehindIsNotRead(t *testing.T) {
 	dir := t.TempDir()
 	j := open(t, dir)
-	if err := j.Save([]byte("whole")); err != nil {
+	if err := j.Save(journal.Document, []byte("whole")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "document.part"), []byte("ha"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := open(t, dir).Load(); string(got) != "whole" || err != nil {
+	if got, err := open(t, dir).Load(journal.Document); string(got) != "whole" || err != nil {
 		t.Errorf("Load() = %q, %v, want the whole content", got, err)
 	}
 }
@@ -64,13 +67,13 @@ func TestWhatCannotBeWrittenIsAnError(t *testing.T) {
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Save([]byte("x")); err == nil {
+	if err := j.Save(journal.Document, []byte("x")); err == nil {
 		t.Error("saved into a folder that is gone")
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "document"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.Load(); err == nil {
+	if _, err := j.Load(journal.Document); err == nil {
 		t.Error("loaded a folder")
 	}
 }

@@ -28,6 +28,10 @@ const (
 	// socketBuffer is asked of the operating system, which may grant less.
 	socketBuffer = 4 << 20
 
+	// lastTicks is how often the node ticks at the end: what it admitted last is
+	// sent as often as anything else.
+	lastTicks = 3
+
 	// complainEvery bounds how often refused frames are logged.
 	complainEvery = 10 * time.Second
 )
@@ -54,11 +58,11 @@ type Options struct {
 
 // Stats count frames since the start.
 type Stats struct {
-	Received   uint64
-	Dropped    uint64 // of those: because the queue was full
-	Refused    uint64 // of those: because the node could not use them
-	Sent       uint64
-	SendErrors uint64
+	Received, ReceivedBytes uint64
+	Dropped                 uint64 // of those received: because the queue was full
+	Refused                 uint64 // of those received: because the node could not use them
+	Sent, SentBytes         uint64
+	SendErrors              uint64
 }
 
 // Transport is an open socket. Its methods are safe for concurrent use.
@@ -70,7 +74,7 @@ type Transport struct {
 	frames chan datagram
 	free   chan []byte // buffers for datagrams; together with frames a bounded pool
 
-	received, dropped, refused, sent, sendErrors atomic.Uint64
+	received, receivedBytes, dropped, refused, sent, sentBytes, sendErrors atomic.Uint64
 }
 
 type datagram struct {
@@ -115,8 +119,8 @@ func (t *Transport) SetPeers(peers []string) { t.peers.set(peers) }
 // Stats returns the counts so far.
 func (t *Transport) Stats() Stats {
 	return Stats{
-		Received: t.received.Load(), Dropped: t.dropped.Load(), Refused: t.refused.Load(),
-		Sent: t.sent.Load(), SendErrors: t.sendErrors.Load(),
+		Received: t.received.Load(), ReceivedBytes: t.receivedBytes.Load(), Dropped: t.dropped.Load(), Refused: t.refused.Load(),
+		Sent: t.sent.Load(), SentBytes: t.sentBytes.Load(), SendErrors: t.sendErrors.Load(),
 	}
 }
 
@@ -124,14 +128,16 @@ func (t *Transport) Stats() Stats {
 // is not run.
 func (t *Transport) Close() error { return t.conn.Close() }
 
-// Run drives the node until ctx ends, then closes the socket and returns nil. An
-// error means that the socket broke.
+// Run drives the node until ctx ends. Then it has the node say its last words,
+// closes the socket and returns nil. An error means that the socket broke.
 func (t *Transport) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(ctx, func() { _ = t.conn.Close() })
-	defer stop()
 	g.Go(func() error { return t.read(ctx) })
-	g.Go(func() error { t.drive(ctx); return nil })
+	g.Go(func() error {
+		t.drive(ctx)
+		_ = t.conn.Close() // ends read
+		return nil
+	})
 	g.Go(func() error { t.peers.run(ctx); return nil })
 	return g.Wait()
 }
@@ -155,6 +161,7 @@ func (t *Transport) read(ctx context.Context) error {
 			return fmt.Errorf("gossip socket: %w", err)
 		}
 		t.received.Add(1)
+		t.receivedBytes.Add(uint64(n))
 		if !queued {
 			t.dropped.Add(1)
 			continue
@@ -177,6 +184,9 @@ func (t *Transport) drive(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			for range lastTicks {
+				t.opts.Node.Tick(t.opts.Now(), &d)
+			}
 			return
 		case <-tick.C:
 			t.opts.Node.Tick(t.opts.Now(), &d)
@@ -237,6 +247,7 @@ func (d *driver) Send(to string, frame []byte) {
 		return
 	}
 	d.sent.Add(1)
+	d.sentBytes.Add(uint64(len(frame)))
 }
 
 // unmap turns an IPv4 address in IPv6 form into plain IPv4.

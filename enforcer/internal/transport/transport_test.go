@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,13 +175,12 @@ func TestRefusedFramesAreCountedAndSeldomLogged(t *testing.T) {
 func TestNamesAreResolvedAgain(t *testing.T) {
 	// The bubble owns the time between two look-ups; no socket is involved.
 	synctest.Test(t, func(t *testing.T) {
-		answers := map[string][]netip.Addr{}
-		fail := true
+		var answer atomic.Pointer[[]netip.Addr] // nil: the resolver is away
 		lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
-			if fail {
-				return nil, errors.New("no such host")
+			if found := answer.Load(); found != nil && host == "pod-1.sluice" {
+				return *found, nil
 			}
-			return answers[host], nil
+			return nil, errors.New("no such host")
 		}
 		var log bytes.Buffer
 		lists := transport.RunResolver(t, lookup, netip.MustParseAddr("10.0.0.9"), slog.New(slog.NewTextHandler(&log, nil)))
@@ -188,14 +188,13 @@ func TestNamesAreResolvedAgain(t *testing.T) {
 		lists.Set("pod-1.sluice:7946", "10.0.0.1:7946", "[::ffff:10.0.0.2]:7946")
 		lists.Want("pod-1.sluice:7946 without address", "10.0.0.1:7946", "10.0.0.2:7946")
 
-		answers["pod-1.sluice"] = []netip.Addr{netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("fd00::5")}
-		fail = false
+		answer.Store(&[]netip.Addr{netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("fd00::5")})
 		lists.Want("10.0.0.1:7946", "10.0.0.2:7946", "10.0.0.5:7946")
 
-		answers["pod-1.sluice"] = []netip.Addr{netip.MustParseAddr("10.0.0.6")}
+		answer.Store(&[]netip.Addr{netip.MustParseAddr("10.0.0.6")})
 		lists.Want("10.0.0.1:7946", "10.0.0.2:7946", "10.0.0.6:7946")
 
-		fail = true
+		answer.Store(nil)
 		<-time.After(time.Hour) // a resolver that is away changes nothing
 		lists.Set("pod-1.sluice:7946")
 		lists.Want("10.0.0.6:7946")

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-dev/sluice/enforcer"
+)
+
+func noEnvironment(string) (string, bool) { return "", false }
+
+func TestParse(t *testing.T) {
+	defaults := func(change func(*enforcer.Options)) enforcer.Options {
+		o := enforcer.Options{HTTPListen: ":8080", RLSListen: ":8081", GossipListen: ":7946", AdminListen: ":9090", MaxKeys: 1_000_000}
+		change(&o)
+		return o
+	}
+	for name, tc := range map[string]struct {
+		args    []string
+		env     map[string]string
+		want    enforcer.Options
+		wantErr string
+	}{
+		"files": {
+			args: []string{"--policies", "limits.yaml"},
+			want: defaults(func(o *enforcer.Options) { o.Policies = "limits.yaml" }),
+		},
+		"every flag": {
+			args: strings.Fields("--pool-namespace n --pool-name p --kubeconfig k --peers a:1,b:2 --node-name x " +
+				"--http-listen :1 --rls-listen :2 --gossip-listen :3 --admin-listen :4 --journal j --max-keys 1000"),
+			want: enforcer.Options{
+				PoolNamespace: "n", PoolName: "p", Kubeconfig: "k", Peers: "a:1,b:2", Node: "x",
+				HTTPListen: ":1", RLSListen: ":2", GossipListen: ":3", AdminListen: ":4", Journal: "j", MaxKeys: 1000,
+			},
+		},
+		"the environment fills in what the command line leaves out": {
+			args: []string{"--node-name", "from-flag"},
+			env:  map[string]string{"SLUICE_NODE_NAME": "from-env", "SLUICE_MAX_KEYS": "77", "SLUICE_POLICIES": "p"},
+			want: defaults(func(o *enforcer.Options) { o.Node, o.MaxKeys, o.Policies = "from-flag", 77, "p" }),
+		},
+		"a wrong environment": {
+			env:     map[string]string{"SLUICE_MAX_KEYS": "many"},
+			wantErr: "environment variable SLUICE_MAX_KEYS: invalid argument \"many\"",
+		},
+		"an argument that is no flag": {args: []string{"start"}, wantErr: `unexpected argument "start"`},
+		"an unknown flag":             {args: []string{"--policy"}, wantErr: "unknown flag: --policy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := func(name string) (string, bool) { v, ok := tc.env[name]; return v, ok }
+			got, err := parse(tc.args, env, io.Discard)
+			if tc.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.wantErr) {
+					t.Fatalf("error %v, want one with %q", err, tc.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got.options); diff != "" {
+				t.Errorf("options (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	if err := os.WriteFile(bad, []byte("kind: Nonsense\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		args       string
+		want       int
+		wantOut    string
+		wantStderr string
+	}{
+		{"--help", 0, "enforcer --policies policies/", ""},
+		{"--version", 0, "enforcer ", ""},
+		{"--nonsense", 2, "", "enforcer --help lists the flags"},
+		{"", 1, "", "say where the policies come from: --policies PATH for files"},
+		{"--policies " + bad, 1, "", "bad.yaml"},
+	} {
+		var stdout, stderr bytes.Buffer
+		if got := run(context.Background(), strings.Fields(tc.args), noEnvironment, &stdout, &stderr); got != tc.want {
+			t.Errorf("enforcer %s: exit code %d, want %d; %s", tc.args, got, tc.want, stderr.String())
+		}
+		if !strings.Contains(stdout.String(), tc.wantOut) || !strings.Contains(stderr.String(), tc.wantStderr) {
+			t.Errorf("enforcer %s: said %q and %q, want %q and %q", tc.args, stdout.String(), stderr.String(), tc.wantOut, tc.wantStderr)
+		}
+	}
+}
+
+func TestHelpFitsATerminal(t *testing.T) {
+	var out strings.Builder
+	_, _ = parse([]string{"--help"}, noEnvironment, &out)
+	for line := range strings.Lines(out.String()) {
+		if len(line) > 121 {
+			t.Errorf("a line of %d characters: %s", len(line), line)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+// Package enforcer makes one enforcer out of its parts: an engine that decides,
+// the policies and peers that it is told of, the network that it shares counts
+// over, and the front ends that ask it.
+package enforcer
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"google.golang.org/grpc"
+
+	"github.com/sluice-dev/sluice/enforcer/admin"
+	"github.com/sluice-dev/sluice/enforcer/engine"
+	"github.com/sluice-dev/sluice/enforcer/httpcheck"
+	"github.com/sluice-dev/sluice/enforcer/internal/clock"
+	"github.com/sluice-dev/sluice/enforcer/internal/transport"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/match"
+	"github.com/sluice-dev/sluice/enforcer/request"
+	"github.com/sluice-dev/sluice/enforcer/rls"
+)
+
+// Enforcer is one enforcer process. Several may run in one process. Make one
+// with New.
+type Enforcer struct {
+	opts      Options
+	clock     *clock.Clock
+	engine    *engine.Engine
+	transport *transport.Transport
+	policies  *policies
+	peers     *peers
+
+	rls       *rls.Server
+	grpc      *grpc.Server
+	http      *http.Server
+	admin     *http.Server
+	listeners listeners
+
+	started  limit.Instant
+	stopping atomic.Bool
+}
+
+type listeners struct{ rls, http, admin net.Listener }
+
+// Addresses are where an enforcer listens.
+type Addresses struct{ RLS, HTTP, Gossip, Admin string }
+
+// New checks the options, reads the policies of standalone mode, and listens.
+// Nothing is answered before Run. An Enforcer that is not run must be closed.
+func New(ctx context.Context, o Options) (*Enforcer, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	e := &Enforcer{opts: o, clock: clock.New()}
+	e.started = e.clock.Now()
+	var err error
+	if e.engine, err = newEngine(&o, e.started); err != nil {
+		return nil, err
+	}
+	if e.policies, e.peers, err = newInputs(ctx, e); err != nil {
+		return nil, err
+	}
+	if err := e.listen(ctx); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	if err := e.serve(); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+func newEngine(o *Options, born limit.Instant) (*engine.Engine, error) {
+	var seed match.Seed
+	if _, err := rand.Read(seed[:]); err != nil {
+		return nil, fmt.Errorf("no randomness for the hash seed: %w", err)
+	}
+	return engine.New(engine.Options{Node: limit.NodeID(o.Node), MaxKeys: o.MaxKeys, Seed: seed, Born: born})
+}
+
+// listen opens every socket.
+func (e *Enforcer) listen(ctx context.Context) error {
+	var config net.ListenConfig
+	var err error
+	for _, l := range []struct {
+		flag, address string
+		listener      *net.Listener
+	}{
+		{"rls", e.opts.RLSListen, &e.listeners.rls},
+		{"http", e.opts.HTTPListen, &e.listeners.http},
+		{"admin", e.opts.AdminListen, &e.listeners.admin},
+	} {
+		if *l.listener, err = config.Listen(ctx, "tcp", l.address); err != nil {
+			return fmt.Errorf("--%s-listen %s: %w", l.flag, l.address, err)
+		}
+	}
+	e.transport, err = transport.Listen(transport.Options{Listen: e.opts.GossipListen, Node: e.engine, Now: e.clock.Now, Log: e.opts.Log})
+	if err != nil {
+		return fmt.Errorf("--gossip-listen %s: %w", e.opts.GossipListen, err)
+	}
+	return nil
+}
+
+// serve makes the servers, each with the engine behind it.
+func (e *Enforcer) serve() error {
+	registry := prometheus.NewRegistry()
+	latency, err := admin.NewLatency(registry)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(
+		registry.Register(admin.NewCollector(e.counts)),
+		registry.Register(collectors.NewGoCollector()),
+		registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
+	)
+	if err != nil {
+		return err
+	}
+	decider := decider{e.engine, e.clock}
+	e.rls = rls.New(rls.Options{Decider: decider, Observe: latency.Observer("rls")})
+	e.grpc = e.rls.GRPC()
+	e.http = newHTTPServer(httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, Observe: latency.Observer("http")}))
+	e.admin = newHTTPServer(admin.New(admin.Options{Registry: registry, Ready: e.ready, State: e.state}))
+	return nil
+}
+
+// Addresses returns where the enforcer listens, with the ports that it got.
+func (e *Enforcer) Addresses() Addresses {
+	return Addresses{
+		RLS: e.listeners.rls.Addr().String(), HTTP: e.listeners.http.Addr().String(),
+		Gossip: e.transport.Addr().String(), Admin: e.listeners.admin.Addr().String(),
+	}
+}
+
+// Close gives the sockets of an Enforcer back that is not going to be run.
+func (e *Enforcer) Close() error {
+	var errs []error
+	for _, l := range []net.Listener{e.listeners.rls, e.listeners.http, e.listeners.admin} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	if e.transport != nil {
+		errs = append(errs, e.transport.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// decider asks the engine, at the time it is.
+type decider struct {
+	engine *engine.Engine
+	clock  *clock.Clock
+}
+
+// Decide reads the clock once and decides.
+func (d decider) Decide(req *request.Request, ans *request.Answer) {
+	d.engine.Decide(d.clock.Now(), req, ans)
+}

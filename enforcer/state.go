@@ -1,0 +1,95 @@
+package enforcer
+
+import (
+	"time"
+
+	"github.com/sluice-dev/sluice/enforcer/admin"
+	"github.com/sluice-dev/sluice/enforcer/engine"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/policy"
+	"github.com/sluice-dev/sluice/enforcer/report"
+)
+
+// heardLately is how long after its last frame a peer counts as being there.
+const heardLately = 2 * limit.Second
+
+// state is the enforcer's account of itself.
+func (e *Enforcer) state() report.State {
+	now := e.clock.Now()
+	r := e.engine.Report()
+	s := report.State{
+		Node: e.opts.Node, Version: e.opts.Version, Started: e.started.Time(), Now: now.Time(),
+		Ready: e.ready() == nil, Refused: e.policies.lastRefusal(),
+		Policies: policiesOf(&r), Peers: []report.Peer{},
+	}
+	if r.Snapshot != nil {
+		s.Document = &report.Document{Digest: r.Snapshot.Digest, Since: r.Since.Time()}
+	}
+	for _, p := range r.Peers {
+		if p.Self || p.Alias {
+			continue
+		}
+		peer := report.Peer{Address: p.Address}
+		if p.Heard {
+			peer.Node, peer.LastHeard = string(p.Name), new(time.Time)
+			*peer.LastHeard = p.LastHeard.Time()
+		}
+		s.Peers = append(s.Peers, peer)
+	}
+	return s
+}
+
+// policiesOf lists the policies in force and what each of their limits did.
+func policiesOf(r *engine.Report) []report.Policy {
+	all := []report.Policy{}
+	if r.Snapshot == nil {
+		return all
+	}
+	for i := range r.Snapshot.Document.Policies {
+		p := &r.Snapshot.Document.Policies[i]
+		told := report.Policy{
+			Namespace: p.Namespace, Name: p.Name, UID: p.UID, Generation: p.Generation, Domain: p.Domain,
+			Limits: make([]report.Usage, 0, len(p.Limits)),
+		}
+		for j := range p.Limits {
+			u := r.Usage[policy.LimitID(p, &p.Limits[j])]
+			told.Limits = append(told.Limits, report.Usage{
+				Name: p.Limits[j].Name, ActiveKeys: u.Active, Admitted: u.Admitted, Limited: u.Limited,
+			})
+		}
+		all = append(all, told)
+	}
+	return all
+}
+
+// counts are the enforcer's metrics.
+func (e *Enforcer) counts() admin.Counts {
+	now := e.clock.Now()
+	r, t := e.engine.Report(), e.transport.Stats()
+	c := admin.Counts{
+		Keys: r.Store.Keys, MaxKeys: r.Store.MaxKeys, Evicted: r.Store.Evicted, Expired: r.Store.Expired, StoreBytes: r.Store.Bytes,
+		FramesSent: t.Sent, FramesReceived: t.Received, BytesSent: t.SentBytes, BytesReceived: t.ReceivedBytes,
+		FramesDropped: map[string]uint64{
+			"queue_full": t.Dropped, "send_failed": t.SendErrors,
+			"malformed": r.Gossip.Malformed, "stranger": r.Gossip.Strange, "name_taken": r.Gossip.Clashing, "other_seed": r.Gossip.Foreign,
+		},
+		ExpressionErrors: r.Failed, Version: e.opts.Version,
+	}
+	if r.Snapshot != nil {
+		c.Digest = r.Snapshot.Digest
+	}
+	for _, p := range r.Peers {
+		if p.Heard && !p.Self && !p.Alias && now.Sub(p.LastHeard) <= heardLately {
+			c.Peers++
+		}
+	}
+	for _, p := range policiesOf(&r) {
+		for _, l := range p.Limits {
+			c.Limits = append(c.Limits, admin.Usage{
+				Namespace: p.Namespace, Policy: p.Name, Limit: l.Name,
+				ActiveKeys: l.ActiveKeys, Admitted: l.Admitted, Limited: l.Limited,
+			})
+		}
+	}
+	return c
+}
