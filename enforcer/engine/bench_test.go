@@ -33,22 +33,6 @@ func cases(t testing.TB) map[string]struct {
 	}
 }
 
-func TestDecideDoesNotAllocate(t *testing.T) {
-	for name, c := range cases(t) {
-		t.Run(name, func(t *testing.T) {
-			e := newEngine(t, compile(t, c.limits...))
-			var ans request.Answer
-			now := start
-			if n := testing.AllocsPerRun(1000, func() {
-				now = now.Add(limit.Millisecond)
-				e.Decide(now, c.req, &ans)
-			}); n != 0 {
-				t.Errorf("%v allocations, want none", n)
-			}
-		})
-	}
-}
-
 func BenchmarkDecide(b *testing.B) {
 	for name, c := range cases(b) {
 		b.Run(name, func(b *testing.B) {

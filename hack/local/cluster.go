@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,10 @@ import (
 
 // namespace is where the operator and its pool live.
 const namespace = "sluice-system"
+
+// stopTime is how long the API server may take to stop before it is killed: it
+// would wait a minute for the clients that watch it.
+const stopTime = 2 * time.Second
 
 // cluster is an API server with its etcd: no nodes, so no pods. The manager and
 // the enforcers run beside it, with the very roles that config/rbac gives them.
@@ -44,8 +49,10 @@ func (s *stage) startCluster() (*cluster, error) {
 		return nil, err
 	}
 	c := &cluster{
-		stage:   s,
-		env:     &envtest.Environment{BinaryAssetsDirectory: assets, ControlPlaneStartTimeout: time.Minute},
+		stage: s,
+		env: &envtest.Environment{
+			BinaryAssetsDirectory: assets, ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: stopTime,
+		},
 		admin:   filepath.Join(s.dir, "kubeconfig"),
 		kubectl: filepath.Join(assets, "kubectl"),
 	}
@@ -76,6 +83,19 @@ func (s *stage) startCluster() (*cluster, error) {
 		}
 	}
 	return c, nil
+}
+
+// stopAPIServer stops the API server, and returns when it answers no more.
+func (c *cluster) stopAPIServer() error {
+	stopErr := c.env.ControlPlane.APIServer.Stop()
+	_, err := c.stage.eventually("the API server stopped", 5*time.Second, func() error {
+		conn, err := net.DialTimeout("tcp", c.env.ControlPlane.APIServer.SecureServing.HostPort(), time.Second)
+		if err != nil {
+			return nil // nobody listens
+		}
+		return errors.Join(stopErr, conn.Close(), errors.New("it still listens"))
+	})
+	return err
 }
 
 // kubeconfig writes a kubeconfig for a user and returns its path.

@@ -192,7 +192,7 @@ func demoEnforcerDown(s *stage, w *whole) error {
 // demoAPIServerDown stops the API server, and then restarts an enforcer, which
 // has only its journal and its peers.
 func demoAPIServerDown(s *stage, w *whole) error {
-	if err := w.cluster.env.ControlPlane.APIServer.Stop(); err != nil {
+	if err := w.cluster.stopAPIServer(); err != nil {
 		return err
 	}
 	if err := w.decides(s, "apiserver-down"); err != nil {
