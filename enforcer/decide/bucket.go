@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
-// A bucket remembers only when it will be full: words[0] nanoseconds since the
-// epoch, and words[1] fractions of a nanosecond, of which `requests` make one.
+// A bucket remembers only when it will be full: in the first word nanoseconds
+// since the epoch, in the second fractions of one, of which `requests` make one.
 // A token is worth per/requests nanoseconds, which that represents exactly; so
 //
 //	level(now) = burst - (full - now) * requests / per
@@ -65,9 +65,9 @@ func (t span) ceil() uint64 {
 	return t.ns
 }
 
-func fullAt(s State) span { return span{s.words[0], s.words[1]} }
+func fullAt(s State) span { return span{s.first, s.second} }
 
-func bucketState(full span) State { return State{words: [3]uint64{full.ns, full.part}} }
+func bucketState(full span) State { return State{first: full.ns, second: full.part} }
 
 // startOf is when the bucket of s is or was full, no earlier than now.
 func startOf(s State, now limit.Instant) span {

@@ -7,11 +7,11 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
-// A sliding window is cut into three sub-windows. It remembers words[0], the
-// number of the current sub-window, and four counts of 32 bits in words[1] and
-// words[2]: of the current sub-window and of the three before it. The stretch
-// that ends now covers the first three whole, and of the oldest the part that
-// has not slid out yet, which is taken as evenly used and rounded up:
+// A sliding window is cut into three sub-windows. The first word of its state is
+// the number of the current sub-window, the others are four counts of 32 bits: of
+// the current sub-window and of the three before it. The stretch that ends now
+// covers the first three whole, and of the oldest the part that has not slid out
+// yet, which is taken as evenly used and rounded up:
 //
 //	used(now) = c0 + c1 + c2 + ⌈c3 · (1 - passed part of the current sub-window)⌉
 const subWindows = 3
@@ -28,8 +28,8 @@ type slide struct {
 // the sub-window that was counted last.
 func (p *Params) slideAt(s State, now limit.Instant) (w slide, passed uint64) {
 	number, passed := p.subWindowAt(now)
-	w = slide{int64(s.words[0]), [4]uint64{
-		s.words[1] >> 32, s.words[1] & math.MaxUint32, s.words[2] >> 32, s.words[2] & math.MaxUint32,
+	w = slide{int64(s.first), [4]uint64{
+		s.second >> 32, s.second & math.MaxUint32, s.third >> 32, s.third & math.MaxUint32,
 	}}
 	if w.counts == [4]uint64{} {
 		return slide{number: number}, passed
@@ -53,7 +53,7 @@ func (w slide) state() State {
 	if w.counts == [4]uint64{} {
 		return State{}
 	}
-	return State{words: [3]uint64{uint64(w.number), w.counts[0]<<32 | w.counts[1], w.counts[2]<<32 | w.counts[3]}}
+	return State{first: uint64(w.number), second: w.counts[0]<<32 | w.counts[1], third: w.counts[2]<<32 | w.counts[3]}
 }
 
 // used returns the estimate when passed/per of the current sub-window is over.
@@ -140,8 +140,8 @@ func (p *Params) passedWhen(count, room uint64) uint64 {
 }
 
 func (p *Params) idleSliding(s State) limit.Instant {
-	w := slide{int64(s.words[0]), [4]uint64{
-		s.words[1] >> 32, s.words[1] & math.MaxUint32, s.words[2] >> 32, s.words[2] & math.MaxUint32,
+	w := slide{int64(s.first), [4]uint64{
+		s.second >> 32, s.second & math.MaxUint32, s.third >> 32, s.third & math.MaxUint32,
 	}}
 	for age, count := range w.counts {
 		if count > 0 {

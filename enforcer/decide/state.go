@@ -9,7 +9,9 @@ import (
 // State is what one counter remembers; what the words mean is the algorithm's
 // business. The zero value is the initial state, in which nothing has been taken,
 // of every algorithm. A State is read with the Params that made it.
-type State struct{ words [3]uint64 }
+//
+// Fields, not an array: Go passes only those in registers.
+type State struct{ first, second, third uint64 }
 
 // Reading is what a client may be told of a counter.
 type Reading struct {

@@ -6,15 +6,15 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
-// A fixed or calendar window remembers words[0], the number of the window that
-// it counted last, and words[1], the tokens that are gone in it. A count above
+// A fixed or calendar window remembers in its first word the number of the window
+// that it counted last, in the second the tokens that are gone in it. A count above
 // the quota is a debt: it is carried into the following windows, each of which
 // repays at most its quota, so the long run is exact.
 
 // window returns the number of the window at now, and the tokens gone in it. A
 // clock that steps back stays in the window that was counted last.
 func (p *Params) window(s State, now limit.Instant) (number int64, used uint64) {
-	last, used := int64(s.words[0]), s.words[1]
+	last, used := int64(s.first), s.second
 	number = p.windowAt(now)
 	switch passed := uint64(number - last); {
 	case used == 0:
@@ -52,7 +52,7 @@ func windowState(number int64, used uint64) State {
 	if used == 0 {
 		return State{}
 	}
-	return State{words: [3]uint64{uint64(number), used}}
+	return State{first: uint64(number), second: used}
 }
 
 func (p *Params) addWindow(s State, now limit.Instant, n uint64) State {
@@ -75,11 +75,11 @@ func (p *Params) retryWindow(s State, now limit.Instant, cost uint64) limit.Span
 }
 
 func (p *Params) idleWindow(s State) limit.Instant {
-	used := s.words[1]
+	used := s.second
 	if used == 0 {
 		return 0
 	}
-	return p.windowStart(later(int64(s.words[0]), ceilDiv(used, p.requests)))
+	return p.windowStart(later(int64(s.first), ceilDiv(used, p.requests)))
 }
 
 func ceilDiv(a, b uint64) uint64 { return (a-1)/b + 1 }
