@@ -19,8 +19,11 @@ const (
 	// DefaultMaxKeys bounds a store whose Options name no bound: 80 MB at most.
 	DefaultMaxKeys = 1_000_000
 
-	// MinKeys and MostKeys are the bounds of Options.MaxKeys.
-	MinKeys, MostKeys = minShards, maxShards * maxSlots
+	// MinKeys is the least that Options.MaxKeys may be.
+	MinKeys = minShards
+
+	// MostKeys is the most that Options.MaxKeys may be.
+	MostKeys = maxShards * maxSlots
 
 	minShards, maxShards = 64, 4096
 	keysPerShard         = 4096 // at which one shard's index is rebuilt in well under 0.1 ms
@@ -73,7 +76,7 @@ func New(o Options) (*Store, error) {
 		o.Shards = min(max(1<<bits.Len(uint(o.MaxKeys/keysPerShard)), minShards), maxShards)
 	}
 	if o.Shards < 1 || o.Shards > maxShards || o.Shards&(o.Shards-1) != 0 || o.MaxKeys/o.Shards >= maxSlots {
-		return nil, fmt.Errorf("Shards is %d: use a power of two up to %d", o.Shards, maxShards)
+		return nil, fmt.Errorf("%d Shards: use a power of two up to %d", o.Shards, maxShards)
 	}
 	s := &Store{
 		shards:   make([]shard, o.Shards),

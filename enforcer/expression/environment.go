@@ -88,6 +88,7 @@ func (l lookups) Iterator() traits.Iterator {
 func (l lookups) ConvertToNative(reflect.Type) (any, error) {
 	return nil, fmt.Errorf("%s is not a value", l.Type())
 }
+
 func (l lookups) ConvertToType(ref.Type) ref.Val { return types.NewErr("%s is not a value", l.Type()) }
 func (l lookups) Equal(ref.Val) ref.Val          { return types.False }
 func (l lookups) Type() ref.Type                 { return types.MapType }

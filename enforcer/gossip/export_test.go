@@ -39,9 +39,9 @@ func Reencode(b []byte) ([]byte, error) {
 	w.begin(&f)
 	switch f.kind {
 	case kindAsk:
-		w.cursor(f.link.cursor)
+		w.cursor(f.cursor)
 	case kindPage:
-		at := w.page(f.link.cursor)
+		at := w.page(f.cursor)
 		w.finishPage(at, f.next, f.done, f.more && !f.done)
 	}
 	for i := range f.entries {

@@ -75,7 +75,7 @@ func (m *Matcher) Match(snap *policy.Snapshot, seed Seed, req *request.Request, 
 	*in = expression.Input{HTTP: req.HTTP}
 	m.positions = domain.PerRequest(in, m.positions[:0])
 	for _, at := range m.positions {
-		out = m.apply(domain.Limits[at], snap, seed, in, req.Cost, AllDescriptors, out, &failed)
+		out = m.apply(domain.Limits[at], seed, in, req.Cost, AllDescriptors, out, &failed)
 	}
 	for i := range req.Descriptors {
 		d := &req.Descriptors[i]
@@ -90,14 +90,14 @@ func (m *Matcher) Match(snap *policy.Snapshot, seed Seed, req *request.Request, 
 		in.Descriptor = d
 		m.positions = domain.PerDescriptor(in, m.positions[:0])
 		for _, at := range m.positions {
-			out = m.apply(domain.Limits[at], snap, seed, in, cost, i, out, &failed)
+			out = m.apply(domain.Limits[at], seed, in, cost, i, out, &failed)
 		}
 	}
 	return out, failed
 }
 
 // apply appends the charge of one limit, if it applies.
-func (m *Matcher) apply(l *policy.CompiledLimit, snap *policy.Snapshot, seed Seed, in *expression.Input, cost limit.Amount, descriptor int, out []Charge, failed *int) []Charge {
+func (m *Matcher) apply(l *policy.CompiledLimit, seed Seed, in *expression.Input, cost limit.Amount, descriptor int, out []Charge, failed *int) []Charge {
 	if l.Reads.HTTP && in.HTTP == nil || !hasEntries(in.Descriptor, l.Reads.Entries) {
 		return out
 	}

@@ -89,7 +89,7 @@ func (s *stage) startCluster() (*cluster, error) {
 func (c *cluster) stopAPIServer() error {
 	stopErr := c.env.ControlPlane.APIServer.Stop()
 	_, err := c.stage.eventually("the API server stopped", 5*time.Second, func() error {
-		conn, err := net.DialTimeout("tcp", c.env.ControlPlane.APIServer.SecureServing.HostPort(), time.Second)
+		conn, err := net.DialTimeout("tcp", c.env.ControlPlane.APIServer.HostPort(), time.Second)
 		if err != nil {
 			return nil // nobody listens
 		}

@@ -75,7 +75,7 @@ func (w *whole) programmed(s *stage, generation int64) error {
 	}
 	c := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionProgrammed)
 	if c == nil || c.Status != metav1.ConditionTrue || c.ObservedGeneration != generation {
-		return fmt.Errorf("Programmed is %+v", c)
+		return fmt.Errorf("condition Programmed is %+v", c)
 	}
 	return nil
 }
@@ -141,7 +141,7 @@ func demoRefusals(s *stage, w *whole) error {
 		}
 		c := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionAccepted)
 		if c == nil || c.Status != metav1.ConditionFalse {
-			return fmt.Errorf("Accepted is %+v", c)
+			return fmt.Errorf("condition Accepted is %+v", c)
 		}
 		s.say("a misspelt expression is not accepted: %s", c.Message)
 		return nil

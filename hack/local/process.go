@@ -41,7 +41,7 @@ func (p *process) restart() error {
 	if err != nil {
 		return err
 	}
-	defer out.Close()
+	defer func() { _ = out.Close() }() // the program has its own
 	p.cmd = exec.Command(p.args[0], p.args[1:]...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -62,7 +62,7 @@ func (p *process) failed() error {
 		if len(text) > 2000 {
 			text = text[len(text)-2000:]
 		}
-		return fmt.Errorf("%s ended (%v); the end of %s:\n%s", p.name, err, p.log, text)
+		return fmt.Errorf("%s ended (%v); the end of %s:\n%s", p.name, p.cmd.ProcessState, p.log, text)
 	default:
 		return nil
 	}

@@ -70,8 +70,7 @@ func (s *stage) address(offset int) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s is in use: stop what listens there, or choose other ports with --base-port: %w", want, err)
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return l.Addr().String(), l.Close()
 }
 
 // eventually calls ok until it holds, at most for the given time, and says how
