@@ -44,6 +44,8 @@ const (
 	ReasonInvalid = "Invalid"
 
 	// ReasonDomainConflict: an older policy of another namespace has the domain.
+	// The last version that was accepted, if any, stays in force, unless its domain
+	// too went to another namespace.
 	ReasonDomainConflict = "DomainConflict"
 
 	// ReasonPoolNotFound: spec.poolRef names an EnforcerPool that does not exist.

@@ -25,7 +25,7 @@ type Input struct {
 	Policies []v1alpha1.RateLimitPolicy
 
 	// Previous is the document in force, or nil: of a policy whose new version is
-	// faulty the version in it stays.
+	// refused the version in it stays, unless its domain went to somebody else.
 	Previous *policy.Document
 
 	// Cache remembers the checks of policies that have not changed; nil checks all.
@@ -62,7 +62,15 @@ type candidate struct {
 	name    types.NamespacedName
 	created time.Time
 	version *policy.Policy // the new one, or the last good one, or nil
+	last    *policy.Policy // the last good one, or nil
 	outcome Outcome
+}
+
+// keepLast takes the last good version in place of the one that is refused.
+func (c *candidate) keepLast() {
+	if c.version = c.last; c.last != nil {
+		c.outcome.Message = fmt.Sprintf("%s; generation %d stays in force", c.outcome.Message, c.last.Generation)
+	}
 }
 
 // Document assembles the document of a pool. It depends on its input only.
@@ -95,39 +103,47 @@ func check(p *v1alpha1.RateLimitPolicy, previous map[types.NamespacedName]*polic
 	name := types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
 	next := Policy(p)
 	c := &candidate{name: name, created: p.CreationTimestamp.Time, version: &next}
-	c.outcome = Outcome{Reason: v1alpha1.ReasonAccepted, Message: "the policy is valid", Domain: next.Domain}
-	err := cache.compile(&next)
-	if err == nil {
-		return c
-	}
-	c.version, c.outcome.Reason, c.outcome.Message = nil, v1alpha1.ReasonInvalid, explain(err)
 	if last := previous[name]; last != nil && last.UID == next.UID && cache.compile(last) == nil {
-		c.version = last
-		c.outcome.Message = fmt.Sprintf("%s; generation %d stays in force", c.outcome.Message, last.Generation)
+		c.last = last
+	}
+	c.outcome = Outcome{Reason: v1alpha1.ReasonAccepted, Message: "the policy is valid", Domain: next.Domain}
+	if err := cache.compile(&next); err != nil {
+		c.outcome.Reason, c.outcome.Message = v1alpha1.ReasonInvalid, explain(err)
+		c.keepLast()
 	}
 	return c
 }
 
 // settleDomains gives each domain to the namespace of its oldest policy, and
-// takes the policies of other namespaces out.
+// takes the policies of other namespaces out. One that asks for the domain of
+// another namespace keeps its last good version, if that has a domain of its own.
 func settleDomains(candidates []*candidate) {
 	slices.SortFunc(candidates, func(a, b *candidate) int {
 		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name.String(), b.name.String()))
 	})
 	owners := map[string]*candidate{}
+	// ownerOf returns the policy that a domain belongs to, unless it may be c's.
+	ownerOf := func(domain string, c *candidate) *candidate {
+		if o := owners[domain]; o != nil && o.name.Namespace != c.name.Namespace {
+			return o
+		}
+		return nil
+	}
 	for _, c := range candidates {
 		if c.version == nil {
 			continue
 		}
-		owner := owners[c.version.Domain]
-		switch {
-		case owner == nil:
-			owners[c.version.Domain] = c
-		case owner.name.Namespace != c.name.Namespace:
+		if owner := ownerOf(c.version.Domain, c); owner != nil {
 			c.outcome.Reason = v1alpha1.ReasonDomainConflict
 			c.outcome.Message = fmt.Sprintf("the domain %q belongs to namespace %s, by the older policy %s: use another domain",
 				c.version.Domain, owner.name.Namespace, owner.name)
-			c.version = nil
+			if c.last != nil && ownerOf(c.last.Domain, c) != nil {
+				c.last = nil
+			}
+			c.keepLast()
+		}
+		if c.version != nil && owners[c.version.Domain] == nil {
+			owners[c.version.Domain] = c
 		}
 	}
 }

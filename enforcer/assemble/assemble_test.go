@@ -1,0 +1,237 @@
+package assemble
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/enforcer/policy"
+)
+
+const (
+	good  = "request.path"
+	wrong = "request.path + typo"
+)
+
+// resource makes a policy as the API server stores it: its name is its UID too,
+// and it is as many seconds old as age says.
+func resource(name string, generation int64, age int, domain, key string) v1alpha1.RateLimitPolicy {
+	p := v1alpha1.RateLimitPolicy{Spec: v1alpha1.RateLimitPolicySpec{
+		Domain: domain,
+		Limits: []v1alpha1.Limit{{
+			Name: "per-client", Key: []v1alpha1.Expression{v1alpha1.Expression(key)},
+			Algorithm: v1alpha1.AlgorithmTokenBucket, Mode: v1alpha1.ModeEnforce,
+			Rate: v1alpha1.Rate{Requests: 10, Per: "1s"},
+		}},
+	}}
+	p.Namespace, p.Name, _ = strings.Cut(name, "/")
+	p.UID, p.Generation = types.UID(name), generation
+	p.CreationTimestamp = metav1.NewTime(time.Unix(1_000_000-int64(age), 0))
+	return p
+}
+
+// document assembles resources without a past.
+func document(all ...v1alpha1.RateLimitPolicy) *policy.Document {
+	return Document(Input{Pool: "default", Policies: all}).Document
+}
+
+func TestDocument(t *testing.T) {
+	type want struct {
+		reason  string
+		message string // a part of it
+		domain  string
+		inForce int64
+	}
+	for name, tc := range map[string]struct {
+		previous *policy.Document
+		policies []v1alpha1.RateLimitPolicy
+		want     map[string]want
+	}{
+		"a domain is the namespace's and the name's, or the one asked for": {
+			policies: []v1alpha1.RateLimitPolicy{resource("shop/a", 1, 0, "", good), resource("shop/b", 3, 0, "web", good)},
+			want: map[string]want{
+				"shop/a": {v1alpha1.ReasonAccepted, "", "shop.a", 1},
+				"shop/b": {v1alpha1.ReasonAccepted, "", "web", 3},
+			},
+		},
+		"policies of one namespace share a domain": {
+			policies: []v1alpha1.RateLimitPolicy{resource("shop/a", 1, 0, "web", good), resource("shop/b", 1, 1, "web", good)},
+			want: map[string]want{
+				"shop/a": {v1alpha1.ReasonAccepted, "", "web", 1},
+				"shop/b": {v1alpha1.ReasonAccepted, "", "web", 1},
+			},
+		},
+		"a domain belongs to the namespace of its oldest policy": {
+			policies: []v1alpha1.RateLimitPolicy{resource("a/young", 1, 1, "web", good), resource("b/old", 1, 2, "web", good)},
+			want: map[string]want{
+				"a/young": {v1alpha1.ReasonDomainConflict, `the domain "web" belongs to namespace b, by the older policy b/old: use another domain`, "web", 0},
+				"b/old":   {v1alpha1.ReasonAccepted, "", "web", 1},
+			},
+		},
+		"of policies of one age the name decides": {
+			policies: []v1alpha1.RateLimitPolicy{resource("b/x", 1, 1, "web", good), resource("a/x", 1, 1, "web", good)},
+			want: map[string]want{
+				"a/x": {v1alpha1.ReasonAccepted, "", "web", 1},
+				"b/x": {v1alpha1.ReasonDomainConflict, "namespace a", "web", 0},
+			},
+		},
+		"what was never good owns no domain": {
+			policies: []v1alpha1.RateLimitPolicy{resource("a/old", 1, 2, "web", wrong), resource("b/young", 1, 1, "web", good)},
+			want: map[string]want{
+				"a/old":   {v1alpha1.ReasonInvalid, "spec.limits[0].key[0]: 1:16: ", "web", 0},
+				"b/young": {v1alpha1.ReasonAccepted, "", "web", 1},
+			},
+		},
+		"the last good version stays, with its domain": {
+			previous: document(resource("a/old", 1, 2, "web", good)),
+			policies: []v1alpha1.RateLimitPolicy{resource("a/old", 2, 2, "other", wrong), resource("b/young", 1, 1, "web", good), resource("c/young", 1, 1, "other", good)},
+			want: map[string]want{
+				"a/old":   {v1alpha1.ReasonInvalid, "; generation 1 stays in force", "other", 1},
+				"b/young": {v1alpha1.ReasonDomainConflict, "namespace a", "web", 0},
+				"c/young": {v1alpha1.ReasonAccepted, "", "other", 1},
+			},
+		},
+		"a policy that was deleted and made again has no past": {
+			previous: func() *policy.Document {
+				before := resource("a/x", 1, 2, "", good)
+				before.UID = "another"
+				return document(before)
+			}(),
+			policies: []v1alpha1.RateLimitPolicy{resource("a/x", 1, 1, "", wrong)},
+			want:     map[string]want{"a/x": {v1alpha1.ReasonInvalid, "undeclared reference to 'typo'", "a.x", 0}},
+		},
+		"a policy that moves to a domain of another namespace keeps its own": {
+			previous: document(resource("a/old", 1, 2, "web", good), resource("b/young", 1, 1, "mine", good)),
+			policies: []v1alpha1.RateLimitPolicy{
+				resource("a/old", 1, 2, "web", good), resource("b/young", 2, 1, "web", good), resource("c/last", 1, 0, "mine", good),
+			},
+			want: map[string]want{
+				"a/old":   {v1alpha1.ReasonAccepted, "", "web", 1},
+				"b/young": {v1alpha1.ReasonDomainConflict, "use another domain; generation 1 stays in force", "web", 1},
+				"c/last":  {v1alpha1.ReasonDomainConflict, "namespace b", "mine", 0},
+			},
+		},
+		"a policy loses its domain to an older one": {
+			previous: document(resource("a/old", 1, 2, "elsewhere", good), resource("b/young", 1, 1, "web", good)),
+			policies: []v1alpha1.RateLimitPolicy{resource("a/old", 2, 2, "web", good), resource("b/young", 1, 1, "web", good)},
+			want: map[string]want{
+				"a/old":   {v1alpha1.ReasonAccepted, "", "web", 2},
+				"b/young": {v1alpha1.ReasonDomainConflict, "namespace a", "web", 0},
+			},
+		},
+		"the owner goes and the next one is let in": {
+			previous: document(resource("a/old", 1, 2, "web", good)),
+			policies: []v1alpha1.RateLimitPolicy{resource("b/young", 1, 1, "web", good)},
+			want:     map[string]want{"b/young": {v1alpha1.ReasonAccepted, "", "web", 1}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Document(Input{Pool: "default", Policies: tc.policies, Previous: tc.previous})
+			inForce := byName(got.Document)
+			for name, want := range tc.want {
+				namespace, name, _ := strings.Cut(name, "/")
+				key := types.NamespacedName{Namespace: namespace, Name: name}
+				o := got.Outcomes[key]
+				if o.Reason != want.reason || !strings.Contains(o.Message, want.message) || o.Domain != want.domain || o.InForce != want.inForce {
+					t.Errorf("%s: outcome %+v, want %+v", key, o, want)
+				}
+				if o.Accepted() != (want.reason == v1alpha1.ReasonAccepted) {
+					t.Errorf("%s: Accepted() is %v with reason %s", key, o.Accepted(), o.Reason)
+				}
+				var generation int64
+				if p := inForce[key]; p != nil {
+					generation = p.Generation
+				}
+				if generation != want.inForce {
+					t.Errorf("%s: the document has generation %d, want %d", key, generation, want.inForce)
+				}
+			}
+			if _, err := policy.Compile(got.Document); err != nil {
+				t.Errorf("the document does not compile: %v", err)
+			}
+		})
+	}
+}
+
+// The manager starts with what is published, whatever the order in which the API
+// server lists policies.
+func TestDocumentDependsOnItsInputOnly(t *testing.T) {
+	a, b, c := resource("a/x", 1, 3, "web", good), resource("b/x", 1, 2, "web", good), resource("c/x", 1, 1, "", wrong)
+	cache := NewCache()
+	want := Document(Input{Policies: []v1alpha1.RateLimitPolicy{a, b, c}})
+	for _, order := range [][]v1alpha1.RateLimitPolicy{{a, b, c}, {c, b, a}, {b, c, a}} {
+		got := Document(Input{Policies: order, Previous: want.Document, Cache: cache})
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	if len(cache.checks) != 3 {
+		t.Errorf("the cache remembers %d versions, want those of 3 policies", len(cache.checks))
+	}
+	Document(Input{Policies: []v1alpha1.RateLimitPolicy{a}, Cache: cache})
+	if len(cache.checks) != 1 {
+		t.Errorf("the cache remembers %d versions, want the one that is left", len(cache.checks))
+	}
+}
+
+func TestManyFaultsAreCounted(t *testing.T) {
+	p := resource("a/x", 1, 0, "", wrong)
+	for range 15 {
+		p.Spec.Limits[0].When = append(p.Spec.Limits[0].When, "request.path == "+v1alpha1.Expression(strings.Repeat("x", 100)))
+	}
+	got := Document(Input{Policies: []v1alpha1.RateLimitPolicy{p}}).Outcomes[types.NamespacedName{Namespace: "a", Name: "x"}]
+	if len(got.Message) > 1200 || !strings.Contains(got.Message, "; and ") {
+		t.Errorf("a message of %d bytes: %s", len(got.Message), got.Message)
+	}
+}
+
+// Every field of a resource is in the wire form.
+func TestPolicy(t *testing.T) {
+	text := `
+metadata: {name: x, namespace: shop, uid: u, generation: 7}
+spec:
+  limits:
+  - name: all
+    when: ["true"]
+    key: [a, b]
+    rate: {requests: 5, per: 1m}
+    burst: 6
+    cost: "2"
+    mode: Shadow
+    overrides:
+    - {key: [x, z], rate: {requests: 1, per: 1s}, burst: 3}
+    - {key: [x, "*"], unlimited: true}
+    - {key: ["*", "*"], deny: true}
+  - {name: plain, algorithm: FixedWindow, rate: {requests: 1, per: Day}}
+  - {name: bare, rate: {requests: 1, per: 1s}}
+`
+	var p v1alpha1.RateLimitPolicy
+	if err := yaml.UnmarshalStrict([]byte(text), &p); err != nil {
+		t.Fatal(err)
+	}
+	want := policy.Policy{
+		Namespace: "shop", Name: "x", UID: "u", Generation: 7, Domain: "shop.x",
+		Limits: []policy.Limit{
+			{
+				Name: "all", When: []string{"true"}, Key: []string{"a", "b"}, Algorithm: policy.TokenBucket,
+				Rate: policy.Rate{Requests: 5, Per: "1m"}, Burst: 6, Cost: "2", Mode: policy.Shadow,
+				Overrides: []policy.Override{
+					{Key: []string{"x", "z"}, Rate: &policy.Rate{Requests: 1, Per: "1s"}, Burst: 3},
+					{Key: []string{"x", "*"}, Unlimited: true},
+					{Key: []string{"*", "*"}, Deny: true},
+				},
+			},
+			{Name: "plain", Algorithm: policy.FixedWindow, Rate: policy.Rate{Requests: 1, Per: "Day"}},
+			{Name: "bare", Algorithm: policy.TokenBucket, Rate: policy.Rate{Requests: 1, Per: "1s"}},
+		},
+	}
+	if diff := cmp.Diff(want, Policy(&p)); diff != "" {
+		t.Errorf("wire form (-want +got):\n%s", diff)
+	}
+}
