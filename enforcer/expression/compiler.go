@@ -3,9 +3,11 @@ package expression
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common"
 	"github.com/google/cel-go/common/ast"
 )
 
@@ -83,7 +85,7 @@ func (c *Compiler) check(source string, want *cel.Type) (*cel.Ast, Reads, error)
 	}
 	tree, issues := c.env.Compile(source)
 	if issues.Err() != nil {
-		return nil, Reads{}, firstIssue(issues)
+		return nil, Reads{}, firstIssue(source, issues)
 	}
 	checked := tree.NativeRep()
 	if err := checkBounded(checked); err != nil {
@@ -103,8 +105,8 @@ func (c *Compiler) check(source string, want *cel.Type) (*cel.Ast, Reads, error)
 	return tree, reads, err
 }
 
-// firstIssue returns what CEL says first is wrong.
-func firstIssue(issues *cel.Issues) *Error {
+// firstIssue returns what CEL says first is wrong with the source.
+func firstIssue(source string, issues *cel.Issues) *Error {
 	all := issues.Errors()
 	if len(all) == 0 {
 		return &Error{Message: issues.String()}
@@ -113,11 +115,31 @@ func firstIssue(issues *cel.Issues) *Error {
 	message, _, _ := strings.Cut(first.Message, " expecting {") // the list of every token there is
 	if cut, found := strings.CutSuffix(message, " (in container '')"); found {
 		message = cut
-		if strings.HasPrefix(message, "undeclared reference") {
-			message += ": expressions see " + variables
+		if name, found := strings.CutPrefix(message, "undeclared reference to "); found {
+			name = wholeName(source, first.Location, strings.Trim(name, "'"))
+			message = fmt.Sprintf("undeclared reference to '%s': expressions see %s", name, variables)
 		}
 	}
 	return &Error{Line: max(1, first.Location.Line()), Column: first.Location.Column() + 1, Message: message}
+}
+
+// wholeName returns the name that begins at a place in the source. CEL complains
+// of request where request.hedaers is written: the part behind the dot is wrong.
+func wholeName(source string, at common.Location, name string) string {
+	lines := strings.Split(source, "\n")
+	if !strings.Contains(variables, name+".") || at.Line() < 1 || at.Line() > len(lines) {
+		return name
+	}
+	line := []rune(lines[at.Line()-1])
+	rest := string(line[min(at.Column(), len(line)):])
+	end := strings.IndexFunc(rest, func(r rune) bool { return r != '.' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	if end >= 0 {
+		rest = rest[:end]
+	}
+	if strings.HasPrefix(rest, name+".") {
+		return rest
+	}
+	return name
 }
 
 // errorAt returns a fault at the place in the source that CEL gives for e: the

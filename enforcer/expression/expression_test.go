@@ -188,6 +188,9 @@ func TestRefusals(t *testing.T) {
 		want   string
 	}{
 		{"a name that nobody declared", "requst.path == '/'", "1:1: undeclared reference to 'requst': expressions see request.method, request.path"},
+		{"a part that nobody declared", "request.path + request.hedaers['x-api-key']", "1:16: undeclared reference to 'request.hedaers': expressions see request.method"},
+		{"a part behind other characters", "'äöü€' + source.adress", "1:10: undeclared reference to 'source.adress'"},
+		{"a name that is short of a part", "request", "1:1: undeclared reference to 'request'"},
 		{"the position is that of the fault", "request.path == '/' &&\n  requst.path == ''", "2:3: undeclared reference to 'requst'"},
 		{"a syntax error", "request.path ==", "1:16: Syntax error: mismatched input '<EOF>'"},
 		{"nothing", "", "Syntax error"},
