@@ -71,6 +71,15 @@ func each(pool []*enforcer, of func(*enforcer) string) []string {
 	return all
 }
 
+// processes returns the processes of the enforcers.
+func processes(pool []*enforcer) []*process {
+	all := make([]*process, len(pool))
+	for i, e := range pool {
+		all[i] = e.process
+	}
+	return all
+}
+
 // ready is nil once the enforcer says so itself.
 func (e *enforcer) ready() error {
 	if err := e.failed(); err != nil {

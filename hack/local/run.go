@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -87,14 +88,17 @@ func (w *whole) awaitReady() error {
 	return nil
 }
 
-// run stays in the foreground until Ctrl-C.
+// run stays in the foreground until Ctrl-C, and keeps the manager and the
+// enforcers up: whoever wants to see what happens without one may kill it.
 func run(s *stage) error {
 	w, err := s.startWhole()
 	if err != nil {
 		return err
 	}
-	printGuide(s, w)
-	<-s.ctx.Done()
+	if err := printGuide(s, w); err != nil {
+		return err
+	}
+	s.keepUp(append(processes(w.pool), w.manager))
 	fmt.Println("\nStopping.")
 	return nil
 }
@@ -102,30 +106,54 @@ func run(s *stage) error {
 const guide = `
 Everything runs on this machine. In another terminal:
 
-  export KUBECONFIG=%[1]s PATH=%[2]s:$PATH
+  cd {root}
+  export KUBECONFIG={kubeconfig} PATH={kubectl}:$PATH
 
   # The policy, and what its status says:
   kubectl get rlp -A
-  kubectl describe rlp %[3]s -n %[4]s
+  kubectl describe rlp {policy} -n {namespace}
 
   # One client asks three enforcers in turn; together they admit what one limiter would:
-  for i in $(seq 8); do for enforcer in %[5]s; do
-    curl -s -o /dev/null -w "%%{http_code} from $enforcer\n" -H 'X-Api-Key: alice' http://$enforcer/v1/auth/%[6]s
+  for i in $(seq 8); do for enforcer in {enforcers}; do
+    curl -s -o /dev/null -w "%{http_code} from $enforcer\n" -H 'X-Api-Key: alice' http://$enforcer/v1/auth/{domain}
   done; done
 
   # Change the rate, and see it enforced everywhere:
-  sed 's/requests: 10/requests: 3/; s/burst: 10/burst: 3/' %[7]s | kubectl apply -f -
-  kubectl get rlp %[3]s -n %[4]s -w
+  sed 's/requests: 10/requests: 3/; s/burst: 10/burst: 3/' {sample} | kubectl apply -f -
+  kubectl get rlp {policy} -n {namespace} -w
 
-  # A mistake is refused, with what to write instead:
-  sed 's/requests: 10/requests: -1/' %[7]s | kubectl apply -f -
+  # A mistake is refused, with what to write instead; one in an expression is told in the
+  # status, and the last good version stays in force:
+  sed 's/requests: 10/requests: -1/' {sample} | kubectl apply -f -
+  sed 's/headers/hedaers/' {sample} | kubectl apply -f -
+  kubectl get rlp {policy} -n {namespace} -o wide
+  kubectl apply -f {sample} && kubectl wait --for=condition=Ready rlp/{policy} -n {namespace}
 
-Logs are in %[8]s. Ctrl-C stops all of it.
+  # Decisions go on without the manager, and without an enforcer; each is back in {pause}:
+  kill -9 $(cat {dir}/manager.pid)
+  kill -9 $(cat {dir}/enforcer-2.pid)
+
+Logs are in {dir}. Ctrl-C stops all of it.
 `
 
-func printGuide(s *stage, w *whole) {
-	fmt.Printf(guide, w.cluster.admin, filepath.Dir(w.cluster.kubectl), sampleName, sampleNamespace,
-		strings.Join(each(w.pool, func(e *enforcer) string { return e.http }), " "), sampleDomain, sampleFile, s.dir)
+func printGuide(s *stage, w *whole) error {
+	root, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	fmt.Print(strings.NewReplacer(
+		"{root}", root,
+		"{kubeconfig}", w.cluster.admin,
+		"{kubectl}", filepath.Dir(w.cluster.kubectl),
+		"{policy}", sampleName,
+		"{namespace}", sampleNamespace,
+		"{domain}", sampleDomain,
+		"{sample}", sampleFile,
+		"{enforcers}", strings.Join(each(w.pool, func(e *enforcer) string { return e.http }), " "),
+		"{pause}", comeBack.String(),
+		"{dir}", s.dir,
+	).Replace(guide))
+	return nil
 }
 
 // standalone runs the same pool from the sample files, without Kubernetes.
@@ -146,7 +174,7 @@ Three enforcers share the limits of config/samples. In another terminal:
 
 Edit a file in config/samples and all three follow. Logs are in %s. Ctrl-C stops them.
 `, strings.Join(each(pool, func(e *enforcer) string { return e.http }), " "), sampleDomain, s.dir)
-	<-s.ctx.Done()
+	s.keepUp(processes(pool))
 	return nil
 }
 

@@ -18,13 +18,14 @@ type options struct {
 }
 
 // stage is one run on this machine: a folder for its files, and what has to be
-// stopped at its end, last started first.
+// stopped at its end: the programs, all at once, and then the rest, last first.
 type stage struct {
 	ctx      context.Context // a stage is one command: its context ends with it
 	opts     options
 	dir      string
 	freePort bool
 	began    time.Time
+	started  []*process
 	cleanup  []func()
 }
 
@@ -45,7 +46,15 @@ func newStage(ctx context.Context, name string, opts options) (*stage, error) {
 
 func (s *stage) onClose(f func()) { s.cleanup = append(s.cleanup, f) }
 
+// close ends everything that the stage started, and returns when it has ended.
 func (s *stage) close() {
+	for _, p := range s.started {
+		p.terminate()
+	}
+	for _, p := range s.started {
+		p.await()
+	}
+	s.started = nil
 	for _, f := range slices.Backward(s.cleanup) {
 		f()
 	}
