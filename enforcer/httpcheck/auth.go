@@ -1,6 +1,8 @@
 package httpcheck
 
 import (
+	"cmp"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -15,26 +17,31 @@ import (
 // configured, usually in X-Original-*. They are believed from trusted proxies
 // only: anybody else is asking about itself.
 func (h *handler) readAuth(r *http.Request, s *scratch) error {
-	s.http = request.HTTP{Method: r.Method, Host: hostname(r.Host), Headers: fields{r}, Path: "/"}
-	peer := peerAddress(r)
-	s.http.Source = peer.String()
-	if !h.trusted(peer) {
-		return nil
+	peer, host := peerAddress(r), r.Host
+	s.http = request.HTTP{Method: r.Method, Path: "/", Source: peer.String()}
+	if h.trusted(peer) {
+		if err := believe(r, s); err != nil {
+			return err
+		}
+		host = cmp.Or(first(r, "X-Forwarded-Host", "X-Original-Host"), host)
+		s.http.Source = h.source(r, peer)
 	}
+	s.http.Host, s.http.Headers = hostname(host), fields{r.Header, host}
+	return nil
+}
+
+// believe takes over what a proxy says of the request's method and target.
+func believe(r *http.Request, s *scratch) error {
 	if method := first(r, "X-Forwarded-Method", "X-Original-Method"); method != "" {
 		s.http.Method = strings.ToUpper(method)
 	}
-	if host := first(r, "X-Forwarded-Host", "X-Original-Host"); host != "" {
-		s.http.Host = hostname(host)
-	}
 	if uri := first(r, "X-Forwarded-Uri", "X-Original-Uri", "X-Original-Url"); uri != "" {
-		parsed, err := url.Parse(uri)
+		parsed, err := url.ParseRequestURI(uri) // unlike Parse it takes //a for a path
 		if err != nil {
-			return err
+			return fmt.Errorf("what the proxy says of the request: %w", err)
 		}
-		s.http.Path, s.http.Query = parsed.Path, &query{raw: parsed.RawQuery}
+		s.http.Path, s.http.Query = cmp.Or(parsed.Path, "/"), &query{raw: parsed.RawQuery}
 	}
-	s.http.Source = h.source(r, peer)
 	return nil
 }
 

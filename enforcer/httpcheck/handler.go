@@ -4,6 +4,7 @@ package httpcheck
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -81,9 +82,6 @@ func New(o Options) http.Handler {
 	return mux
 }
 
-// maxDomain is the longest domain of a RateLimitPolicy.
-const maxDomain = 253
-
 // serve reads a call, decides it and writes the answer.
 func (h *handler) serve(read func(*http.Request, *scratch) error, write func(http.ResponseWriter, *http.Request, *request.Answer)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -92,8 +90,8 @@ func (h *handler) serve(read func(*http.Request, *scratch) error, write func(htt
 		defer h.scratch.Put(s)
 		s.http = request.HTTP{}
 		s.req = request.Request{Domain: r.PathValue("domain"), Cost: 1, HTTP: &s.http, Descriptors: s.req.Descriptors[:0]}
-		if len(s.req.Domain) > maxDomain {
-			writeProblem(w, http.StatusBadRequest, "the domain is longer than 253 characters")
+		if len(s.req.Domain) > request.MaxDomain {
+			writeProblem(w, http.StatusBadRequest, fmt.Sprintf("the domain has %d characters: no policy has one of more than %d", len(s.req.Domain), request.MaxDomain))
 			h.observe("invalid", began)
 			return
 		}
@@ -128,14 +126,17 @@ func (h *handler) observe(outcome string, began time.Time) {
 }
 
 // fields looks header fields up by their lower-case names.
-type fields struct{ r *http.Request }
+type fields struct {
+	header http.Header
+	host   string // which Go takes out of the header
+}
 
 // Get returns the first value of a field.
 func (f fields) Get(name string) string {
 	if name == "host" {
-		return f.r.Host
+		return f.host
 	}
-	return f.r.Header.Get(name)
+	return f.header.Get(name)
 }
 
 // lowered returns a map with lower-case names.

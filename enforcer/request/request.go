@@ -9,6 +9,10 @@ import "github.com/sluice-dev/sluice/enforcer/limit"
 // ends refuse a longer list by name, before they build a Request.
 const MaxDescriptors = 64
 
+// MaxDomain is the longest domain that a policy can have, in bytes: that of a
+// policy which names none, NAMESPACE.NAME. Front ends refuse a longer one.
+const MaxDomain = 63 + 1 + 253
+
 // Request asks whether something of a given cost may go ahead. The zero value
 // asks for one token in the domain "". A Request may be reused once Decide has
 // returned; nothing keeps a reference to it.

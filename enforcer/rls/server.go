@@ -43,9 +43,6 @@ type Options struct {
 	// DefaultMaxConnectionAge.
 	MaxConnectionAge time.Duration
 
-	// Reflection lets clients such as grpcurl list the services.
-	Reflection bool
-
 	// Observe, unless nil, is told the outcome of each call ("admitted", "denied",
 	// "not_limited" or "invalid") and how long it took.
 	Observe func(outcome string, took time.Duration)
@@ -105,9 +102,7 @@ func (s *Server) GRPC() *grpc.Server {
 	)
 	rlsv3.RegisterRateLimitServiceServer(g, s)
 	healthv1.RegisterHealthServer(g, s.health)
-	if s.options.Reflection {
-		reflection.Register(g)
-	}
+	reflection.Register(g) // so that grpcurl can list and call it
 	return g
 }
 

@@ -21,6 +21,8 @@ func translate(in *rlsv3.RateLimitRequest, req *request.Request) error {
 	switch n := len(in.GetDescriptors()); {
 	case in.GetDomain() == "":
 		return fmt.Errorf("domain is empty: send the domain of a RateLimitPolicy")
+	case len(in.GetDomain()) > request.MaxDomain:
+		return fmt.Errorf("domain has %d characters: no policy has one of more than %d", len(in.GetDomain()), request.MaxDomain)
 	case n == 0:
 		return fmt.Errorf("descriptors is empty: send at least one")
 	case n > request.MaxDescriptors:
