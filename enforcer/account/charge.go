@@ -34,20 +34,12 @@ type Charge struct {
 // has no room, and says which. Charges on one counter add up.
 func (s *Store) Charge(now limit.Instant, charges []Charge) bool {
 	rows := s.meters.Load().rows
+	if len(charges) == 1 {
+		return s.chargeOne(rows, now, &charges[0])
+	}
 	for i := range charges {
 		c := &charges[i]
-		c.shard, c.params = s.shardOf(c.Key), nil
-		if int(c.Meter) < len(rows) {
-			c.params = rows[c.Meter].params
-		}
-	}
-	if len(charges) == 1 {
-		sh := &s.shards[charges[0].shard]
-		sh.mu.Lock()
-		admitted := s.chargeLocked(rows, now, charges)
-		sh.mu.Unlock()
-		describe(now, charges)
-		return admitted
+		c.shard, c.params = s.shardOf(c.Key), paramsOf(rows, c.Meter)
 	}
 	var room [8]int
 	locks := s.lock(charges, room[:0])
@@ -55,8 +47,23 @@ func (s *Store) Charge(now limit.Instant, charges []Charge) bool {
 	for _, i := range locks {
 		s.shards[i].mu.Unlock()
 	}
-	describe(now, charges)
+	for i := range charges {
+		charges[i].describe(now)
+	}
 	return admitted
+}
+
+// chargeOne charges the only counter of a request.
+func (s *Store) chargeOne(rows []meterRow, now limit.Instant, c *Charge) bool {
+	c.shard, c.params = s.shardOf(c.Key), paramsOf(rows, c.Meter)
+	sh := &s.shards[c.shard]
+	sh.mu.Lock()
+	sh.find(rows, now, c)
+	c.ask(now)
+	s.settleLocked(sh, now, c)
+	sh.mu.Unlock()
+	c.describe(now)
+	return c.Admitted || c.Shadow
 }
 
 // lock locks the shards of the charges, each once and in ascending order, so that
@@ -78,53 +85,52 @@ func (s *Store) chargeLocked(rows []meterRow, now limit.Instant, charges []Charg
 	admitted := true
 	for i := range charges {
 		c := &charges[i]
-		s.ask(rows, now, charges, i)
+		sh := &s.shards[c.shard]
+		sh.find(rows, now, c)
+		for j := range i {
+			if charges[j].Key == c.Key && charges[j].Admitted {
+				c.state = charges[j].state
+			}
+		}
+		c.ask(now)
 		admitted = admitted && (c.Admitted || c.Shadow)
 	}
 	for i := range charges {
-		c := &charges[i]
-		if c.params == nil {
-			continue
-		}
-		u := s.shards[c.shard].use(c.Meter)
-		switch {
-		case !c.Admitted:
-			u.count(false, c.Cost)
-		case admitted || c.Shadow:
-			s.take(now, c)
-			u.count(true, c.Cost)
+		if c := &charges[i]; admitted || c.Shadow || !c.Admitted {
+			s.settleLocked(&s.shards[c.shard], now, c)
 		}
 	}
 	return admitted
 }
 
-// ask finds out whether the counter of a charge has room, after the charges
-// before it.
-func (s *Store) ask(rows []meterRow, now limit.Instant, charges []Charge, i int) {
-	c := &charges[i]
-	c.slot, c.state, c.Admitted = none, decide.State{}, true
+// find looks the counter of a charge up.
+func (sh *shard) find(rows []meterRow, now limit.Instant, c *Charge) {
+	slot, e := sh.lookup(c.Key)
+	if e == nil {
+		c.slot, c.state = none, decide.State{}
+		return
+	}
+	e.rescale(sh, rows, now, c.Meter)
+	c.slot, c.state = slot, e.state
+}
+
+// ask finds out whether there is room, and what is left then.
+func (c *Charge) ask(now limit.Instant) {
+	c.Admitted = true
+	if c.params != nil {
+		c.state, c.Admitted = c.params.Take(c.state, now, c.Cost)
+	}
+}
+
+// settleLocked writes what ask found out, and counts it.
+func (s *Store) settleLocked(sh *shard, now limit.Instant, c *Charge) {
 	if c.params == nil {
 		return
 	}
-	sh := &s.shards[c.shard]
-	if slot, e := sh.lookup(c.Key); e != nil {
-		e.rescale(sh, rows, now, c.Meter)
-		c.slot, c.state = slot, e.state
-	}
-	for j := range i {
-		if charges[j].Key == c.Key && charges[j].Admitted {
-			c.state = charges[j].state
-		}
-	}
-	c.state, c.Admitted = c.params.Take(c.state, now, c.Cost)
-}
-
-// take writes what ask found out.
-func (s *Store) take(now limit.Instant, c *Charge) {
-	if c.Cost == 0 {
+	sh.use(c.Meter).count(c.Admitted, c.Cost)
+	if !c.Admitted || c.Cost == 0 {
 		return
 	}
-	sh := &s.shards[c.shard]
 	e := (*entry)(nil)
 	if c.slot != none {
 		e = sh.at(c.slot)
@@ -155,17 +161,15 @@ func (s *Store) create(sh *shard, now limit.Instant, k limit.Key, ref Ref, state
 	return slot, e
 }
 
-// describe fills in the readings. It needs no lock: states are values.
-func describe(now limit.Instant, charges []Charge) {
-	for i := range charges {
-		c := &charges[i]
-		if c.params == nil {
-			continue
-		}
-		c.Reading = c.params.Describe(c.state, now)
-		if !c.Admitted {
-			c.Reading.RetryAfter = c.params.RetryAfter(c.state, now, c.Cost)
-		}
+// describe fills in the reading. It needs no lock: states are values.
+func (c *Charge) describe(now limit.Instant) {
+	if c.params == nil {
+		c.Reading = decide.Reading{}
+		return
+	}
+	c.Reading = c.params.Describe(c.state, now)
+	if !c.Admitted {
+		c.Reading.RetryAfter = c.params.RetryAfter(c.state, now, c.Cost)
 	}
 }
 
@@ -175,8 +179,8 @@ func (e *entry) rescale(sh *shard, rows []meterRow, now limit.Instant, ref Ref) 
 	if from == ref {
 		return
 	}
-	if int(from) < len(rows) && rows[from].params != nil && int(ref) < len(rows) && rows[ref].params != nil {
-		e.state = decide.Rescale(e.state, now, rows[from].params, rows[ref].params)
+	if old, new := paramsOf(rows, from), paramsOf(rows, ref); old != nil && new != nil {
+		e.state = decide.Rescale(e.state, now, old, new)
 	}
 	sh.use(from).Active--
 	sh.use(ref).Active++
@@ -186,8 +190,16 @@ func (e *entry) rescale(sh *shard, rows []meterRow, now limit.Instant, ref Ref) 
 // idleAt returns when an entry says nothing any more; one whose meter is unknown
 // says nothing already.
 func idleAt(rows []meterRow, e *entry) limit.Instant {
-	if ref := e.ref(); int(ref) < len(rows) && rows[ref].params != nil {
-		return rows[ref].params.IdleAt(e.state)
+	if p := paramsOf(rows, e.ref()); p != nil {
+		return p.IdleAt(e.state)
 	}
 	return 0
+}
+
+// paramsOf returns how a meter counts, or nil when it is no meter.
+func paramsOf(rows []meterRow, ref Ref) *decide.Params {
+	if int(ref) < len(rows) {
+		return rows[ref].params
+	}
+	return nil
 }

@@ -54,8 +54,8 @@ func (e *entry) dirty() bool { return e.meter&dirtyBit != 0 }
 type shard struct {
 	mu sync.Mutex
 
-	index   []uint32             // open addressing, linear probing; a power of two
-	chunks  []*[chunkSlots]entry // entry of slot i: chunks[i/chunkSlots][i%chunkSlots]
+	index   []uint32  // open addressing, linear probing; a power of two
+	chunks  [][]entry // entry of slot i: chunks[i/chunkSlots][i%chunkSlots]
 	keys    int
 	slots   uint32 // that were ever used; chunks has room for them
 	free    uint32 // first free slot below slots, or none
@@ -76,6 +76,8 @@ func (sh *shard) clear() {
 	sh.wheel.clear()
 }
 
+// at returns the entry of a slot. Chunks are slices: of a pointer to an array Go
+// checks that it is not nil by reading its first entry, which is a cache miss.
 func (sh *shard) at(slot uint32) *entry { return &sh.chunks[slot/chunkSlots][slot%chunkSlots] }
 
 func tagOf(k limit.Key) uint32 { return uint32(k.Lo>>32) & tagMask }
@@ -109,7 +111,7 @@ func (sh *shard) insert(k limit.Key, ref Ref) (slot uint32, e *entry) {
 		slot = sh.slots
 		sh.slots++
 		if int(slot) == len(sh.chunks)*chunkSlots {
-			sh.chunks = append(sh.chunks, new([chunkSlots]entry))
+			sh.chunks = append(sh.chunks, make([]entry, chunkSlots))
 		}
 	} else {
 		sh.free = sh.at(slot).next
@@ -172,10 +174,14 @@ func (sh *shard) rebuild(size int) {
 	}
 }
 
-// use returns the usage of a meter, making room for it.
+// use returns the usage of a meter, making room for it: whole cache lines, so
+// that two shards never write to the same one.
 func (sh *shard) use(ref Ref) *Usage {
+	const lines = 8 // usages in three lines
 	if int(ref) >= len(sh.usage) {
-		sh.usage = append(sh.usage, make([]Usage, int(ref)+1-len(sh.usage))...)
+		grown := make([]Usage, (int(ref)/lines+1)*lines)
+		copy(grown, sh.usage)
+		sh.usage = grown
 	}
 	return &sh.usage[ref]
 }

@@ -10,69 +10,67 @@ import (
 
 // answer writes down what the limits of a request said.
 func (s *scratch) answer(admitted bool, ans *request.Answer) {
+	if n := len(s.matched); cap(ans.Applied) < n {
+		ans.Applied = make([]request.Verdict, n, max(n, usual)) // as wide as cache lines
+	} else {
+		ans.Applied = ans.Applied[:n]
+	}
+	decides := (*request.Verdict)(nil)
 	for i := range s.matched {
-		m := &s.matched[i]
-		v := s.verdict(i)
-		ans.Applied = append(ans.Applied, v)
-		if m.Quota.Shadow {
+		v := &ans.Applied[i]
+		s.verdict(i, v)
+		if s.matched[i].Quota.Shadow {
 			continue
 		}
-		settle(&ans.Verdict, v)
-		if m.Descriptor != match.AllDescriptors {
-			settle(&ans.Descriptors[m.Descriptor], v)
-			continue
+		if decides == nil || outweighs(v, decides) {
+			decides = v
 		}
 		for d := range ans.Descriptors {
-			settle(&ans.Descriptors[d], v)
+			if at := s.matched[i].Descriptor; at != d && at != match.AllDescriptors {
+				continue
+			}
+			if old := &ans.Descriptors[d]; old.Quota == nil || outweighs(v, old) {
+				*old = *v
+			}
 		}
 	}
 	switch {
-	case ans.Verdict.Quota == nil:
+	case decides == nil:
+		return
 	case admitted:
 		ans.Outcome = request.Admitted
 	default:
 		ans.Outcome = request.Denied
 	}
+	ans.Verdict = *decides
 }
 
-// verdict returns what the i-th limit said.
-func (s *scratch) verdict(i int) request.Verdict {
-	v := request.Verdict{Quota: s.matched[i].Quota}
+// verdict writes down what the i-th limit said.
+func (s *scratch) verdict(i int, v *request.Verdict) {
+	v.Quota = s.matched[i].Quota
 	switch at := s.at[i]; at {
 	case banned:
-		v.Denied, v.RetryAfter = true, limit.Forever
+		v.Denied, v.Remaining, v.ResetAfter, v.RetryAfter = true, 0, 0, limit.Forever
 	case unlimited:
-		v.Remaining = limit.MaxAmount
+		v.Denied, v.Remaining, v.ResetAfter, v.RetryAfter = false, limit.MaxAmount, 0, 0
 	default:
 		c := &s.charges[at]
 		v.Denied = !c.Admitted
-		v.Remaining, v.ResetAfter = c.Reading.Remaining, c.Reading.ResetAfter
-		if v.Denied {
-			v.RetryAfter = c.Reading.RetryAfter
-		}
+		v.Remaining, v.ResetAfter, v.RetryAfter = c.Reading.Remaining, c.Reading.ResetAfter, c.Reading.RetryAfter
 	}
-	return v
 }
 
-// settle replaces a verdict by another that has more to say: one that denied
+// outweighs says whether a verdict has more to say than another: one that denied
 // before one that did not, of those that denied the one that asks for the longer
-// wait, of the others the one with the smaller part of its quota left. Of equals
-// the first stays.
-func settle(old *request.Verdict, v request.Verdict) {
+// wait, of the others the one with the smaller part of its quota left.
+func outweighs(v, old *request.Verdict) bool {
 	switch {
-	case old.Quota == nil:
 	case v.Denied != old.Denied:
-		if old.Denied {
-			return
-		}
+		return v.Denied
 	case v.Denied:
-		if v.RetryAfter <= old.RetryAfter {
-			return
-		}
-	case !tighter(&v, old):
-		return
+		return v.RetryAfter > old.RetryAfter
 	}
-	*old = v
+	return tighter(v, old)
 }
 
 // tighter says whether a has a smaller part of its quota left than b.

@@ -6,7 +6,8 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/match"
 )
 
-// scratch is what one Decide works with.
+// scratch is what one Decide works with. Its slices begin in room, so that what
+// two callers write lies on different cache lines.
 type scratch struct {
 	matcher match.Matcher
 	matched []match.Charge
@@ -15,6 +16,23 @@ type scratch struct {
 	// at is, for each of matched, the position of its counter in charges, or
 	// banned or unlimited where there is none.
 	at []int
+
+	room struct {
+		_       [64]byte
+		matched [usual]match.Charge
+		charges [usual]account.Charge
+		at      [usual]int
+		_       [64]byte
+	}
+}
+
+// usual is a number of limits that few requests exceed.
+const usual = 8
+
+func newScratch() *scratch {
+	s := &scratch{}
+	s.matched, s.charges, s.at = s.room.matched[:0], s.room.charges[:0], s.room.at[:0]
+	return s
 }
 
 const (
@@ -36,7 +54,7 @@ func (e *Engine) charge(now limit.Instant, f *force, s *scratch) bool {
 		}
 		if at >= 0 {
 			at = len(s.charges)
-			s.charges = append(s.charges, account.Charge{Key: m.Key, Meter: ref, Cost: m.Cost, Shadow: m.Quota.Shadow})
+			s.add(m, ref)
 		}
 		s.at = append(s.at, at)
 	}
@@ -49,8 +67,21 @@ func (e *Engine) charge(now limit.Instant, f *force, s *scratch) bool {
 		}
 	}
 	admitted := (len(s.charges) == 0 || e.store.Charge(now, s.charges)) && free
-	e.tally(s, admitted)
+	if len(s.charges) < len(s.matched) {
+		e.tally(s, admitted)
+	}
 	return admitted
+}
+
+// add appends the charge of a match; the store fills in what is not set here.
+func (s *scratch) add(m *match.Charge, ref account.Ref) {
+	if len(s.charges) == cap(s.charges) {
+		s.charges = append(s.charges, account.Charge{})
+	} else {
+		s.charges = s.charges[:len(s.charges)+1]
+	}
+	c := &s.charges[len(s.charges)-1]
+	c.Key, c.Meter, c.Cost, c.Shadow = m.Key, ref, m.Cost, m.Quota.Shadow
 }
 
 // meter returns how a match is counted: by a meter of the store, or not at all

@@ -71,7 +71,7 @@ func New(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	e := &Engine{store: store}
-	e.scratch.New = func() any { return new(scratch) }
+	e.scratch.New = func() any { return newScratch() }
 	e.force.Store(&force{seed: o.Seed})
 	e.gossip, err = gossip.New(gossip.Options{
 		Name: o.Node, Seed: gossip.Seed{Value: o.Seed, Born: o.Born},
@@ -137,13 +137,14 @@ func (e *Engine) Joined() bool {
 func (e *Engine) Decide(now limit.Instant, req *request.Request, ans *request.Answer) {
 	ans.Reset(len(req.Descriptors))
 	f := e.force.Load()
-	if f.snapshot == nil || f.snapshot.Domain(req.Domain) == nil {
+	domain := f.domain(req.Domain)
+	if domain == nil {
 		return
 	}
 	ans.KnownDomain = true
 	s := e.scratch.Get().(*scratch)
 	failed := 0
-	s.matched, failed = s.matcher.Match(f.snapshot, f.seed, req, s.matched[:0])
+	s.matched, failed = s.matcher.Match(domain, f.seed, req, s.matched[:0])
 	if failed > 0 {
 		e.failed.Add(uint64(failed))
 	}
@@ -152,4 +153,12 @@ func (e *Engine) Decide(now limit.Instant, req *request.Request, ans *request.An
 		s.answer(admitted, ans)
 	}
 	e.scratch.Put(s)
+}
+
+// domain returns the limits of a domain; nil when no policy has it.
+func (f *force) domain(name string) *policy.Domain {
+	if f.snapshot == nil {
+		return nil
+	}
+	return f.snapshot.Domain(name)
 }

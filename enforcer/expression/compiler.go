@@ -60,11 +60,10 @@ func compile[T any](c *Compiler, source string, want *cel.Type, native func(ast.
 	}
 	e := compiled[T]{source: source, reads: reads}
 	root := tree.NativeRep().Expr()
-	if fast := native(root); fast != nil {
-		e.eval = func(in *Input) (T, error) { return fast(in), nil }
+	if e.native = native(root); e.native != nil {
 		return e, root, nil
 	}
-	e.eval, err = interpret[T](c.env, tree)
+	e.cel, err = interpret[T](c.env, tree)
 	return e, root, err
 }
 

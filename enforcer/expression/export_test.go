@@ -31,5 +31,5 @@ func proper[T any](source string, want *cel.Type, native func(ast.Expr) func(*In
 		return compiled[T]{}, false, err
 	}
 	eval, err := interpret[T](c.env, tree)
-	return compiled[T]{source, reads, eval}, native(tree.NativeRep().Expr()) != nil, err
+	return compiled[T]{source: source, reads: reads, cel: eval}, native(tree.NativeRep().Expr()) != nil, err
 }

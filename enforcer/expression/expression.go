@@ -82,16 +82,23 @@ func CompileString(source string) (*String, error) { return new(Compiler).String
 // CompileInt compiles one expression that yields a number, as Compiler.Int does.
 func CompileInt(source string) (*Int, error) { return new(Compiler).Int(source) }
 
+// compiled is an expression in one of two forms.
 type compiled[T any] struct {
 	source string
 	reads  Reads
-	eval   func(*Input) (T, error)
+	native func(*Input) T          // direct look-ups, or nil
+	cel    func(*Input) (T, error) // CEL proper, where native is nil
 }
 
 // Eval returns the value for an input. An error means that the expression has no
 // value there, or cost too much; the result is then the zero value. Look-ups
 // never fail, and what they find absent is "".
-func (c *compiled[T]) Eval(in *Input) (T, error) { return c.eval(in) }
+func (c *compiled[T]) Eval(in *Input) (T, error) {
+	if c.native != nil {
+		return c.native(in), nil
+	}
+	return c.cel(in)
+}
 
 // Reads returns what the expression needs of an input.
 func (c *compiled[T]) Reads() Reads { return c.reads }

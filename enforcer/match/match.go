@@ -4,20 +4,11 @@
 package match
 
 import (
-	"encoding/binary"
-
-	"github.com/dchest/siphash"
-
 	"github.com/sluice-dev/sluice/enforcer/expression"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/policy"
 	"github.com/sluice-dev/sluice/enforcer/request"
 )
-
-// Seed keys the hash of all counters. It is shared by the enforcers of a pool, so
-// that they agree on the keys, and secret, so that nobody can choose values whose
-// keys collide.
-type Seed [16]byte
 
 // AllDescriptors is the Descriptor of a Charge that belongs to the request as a
 // whole.
@@ -50,32 +41,41 @@ type Charge struct {
 // OwnMeter is the Meter of a Charge for a limit that the request brought along.
 const OwnMeter = -1
 
-// Matcher is the scratch space of one goroutine; its zero value is ready.
+// Matcher is the scratch space of one goroutine; its zero value is ready, and is
+// not to be copied once it has been used.
 type Matcher struct {
 	in        expression.Input
 	positions []int
 	parts     []string
-	text      []byte
+	keys      hasher
+	failed    int
+
+	// room is where the slices begin.
+	room struct {
+		positions [16]int
+		parts     [policy.MaxKey]string
+		text      [128]byte
+	}
 }
 
-// Match appends to out what a request is charged, and returns how many
-// expressions failed on it. The order is that of the policies' names and of
-// their limits, first those that apply to the request as a whole, then by
+// Match appends to out what the limits of a domain charge a request, and returns
+// how many expressions failed on it. The order is that of the policies' names and
+// of their limits, first those that apply to the request as a whole, then by
 // descriptor.
 //
 // A failed expression never lets a request escape: a condition counts as true, a
 // part of a key as "", a cost as 1.
-func (m *Matcher) Match(snap *policy.Snapshot, seed Seed, req *request.Request, out []Charge) ([]Charge, int) {
-	domain := snap.Domain(req.Domain)
-	if domain == nil {
-		return out, 0
+func (m *Matcher) Match(domain *policy.Domain, seed Seed, req *request.Request, out []Charge) ([]Charge, int) {
+	if m.parts == nil {
+		m.positions, m.parts, m.keys.text = m.room.positions[:0], m.room.parts[:0], m.room.text[:0]
 	}
-	failed := 0
+	m.failed = 0
+	m.keys.begin(seed)
 	in := &m.in
-	*in = expression.Input{HTTP: req.HTTP}
+	in.HTTP, in.Descriptor = req.HTTP, nil
 	m.positions = domain.PerRequest(in, m.positions[:0])
 	for _, at := range m.positions {
-		out = m.apply(domain.Limits[at], seed, in, req.Cost, AllDescriptors, out, &failed)
+		out = m.apply(domain.Limits[at], req.Cost, AllDescriptors, out)
 	}
 	for i := range req.Descriptors {
 		d := &req.Descriptors[i]
@@ -84,27 +84,29 @@ func (m *Matcher) Match(snap *policy.Snapshot, seed Seed, req *request.Request, 
 			cost = d.Cost
 		}
 		if d.Own != nil {
-			out = append(out, m.ownCharge(seed, req.Domain, d, cost, i))
+			out = m.applyOwn(req.Domain, d, cost, i, out)
 			continue
 		}
 		in.Descriptor = d
 		m.positions = domain.PerDescriptor(in, m.positions[:0])
 		for _, at := range m.positions {
-			out = m.apply(domain.Limits[at], seed, in, cost, i, out, &failed)
+			out = m.apply(domain.Limits[at], cost, i, out)
 		}
 	}
-	return out, failed
+	in.HTTP, in.Descriptor = nil, nil // the request is the caller's
+	return out, m.failed
 }
 
-// apply appends the charge of one limit, if it applies.
-func (m *Matcher) apply(l *policy.CompiledLimit, seed Seed, in *expression.Input, cost limit.Amount, descriptor int, out []Charge, failed *int) []Charge {
+// apply appends the charge of one limit to out, if it applies.
+func (m *Matcher) apply(l *policy.CompiledLimit, cost limit.Amount, descriptor int, out []Charge) []Charge {
+	in := &m.in
 	if l.Reads.HTTP && in.HTTP == nil || !hasEntries(in.Descriptor, l.Reads.Entries) {
 		return out
 	}
 	for _, when := range l.When {
 		holds, err := when.Eval(in)
 		if err != nil {
-			*failed++
+			m.failed++
 		} else if !holds {
 			return out
 		}
@@ -113,27 +115,44 @@ func (m *Matcher) apply(l *policy.CompiledLimit, seed Seed, in *expression.Input
 	for _, key := range l.Key {
 		part, err := key.Eval(in)
 		if err != nil {
-			*failed++
+			m.failed++
 		}
 		m.parts = append(m.parts, part)
 	}
-	c := Charge{Quota: l.Quota, Meter: l.Meter, Cost: cost, Descriptor: descriptor, Limit: l.ID}
 	if l.Cost != nil {
-		c.Cost = costOf(l.Cost, in, failed)
+		cost = m.costOf(l.Cost)
 	}
+	// Field by field: a literal would be made elsewhere and copied.
+	out, c := next(out)
+	c.Quota, c.Meter, c.Own = l.Quota, l.Meter, nil
+	c.Cost, c.Descriptor, c.Limit = cost, descriptor, l.ID
+	c.Deny, c.Unlimited = false, false
 	if e, ok := l.Override(m.parts); ok {
 		c.Quota, c.Meter, c.Deny, c.Unlimited = e.Quota, e.Meter, e.Deny, e.Unlimited
 	}
-	if !c.Deny && !c.Unlimited {
-		c.Key = m.hash(seed, l.ID, m.parts)
+	if c.Deny || c.Unlimited {
+		c.Key = limit.Key{}
+	} else {
+		c.Key = m.keys.hash(l.ID, m.parts)
 	}
-	return append(out, c)
+	return out
 }
 
-func costOf(cost *expression.Int, in *expression.Input, failed *int) limit.Amount {
-	n, err := cost.Eval(in)
+// next makes room for one more charge, of which every field is to be set: what
+// is there may be of an earlier request.
+func next(out []Charge) ([]Charge, *Charge) {
+	if len(out) == cap(out) {
+		out = append(out, Charge{})
+	} else {
+		out = out[:len(out)+1]
+	}
+	return out, &out[len(out)-1]
+}
+
+func (m *Matcher) costOf(cost *expression.Int) limit.Amount {
+	n, err := cost.Eval(&m.in)
 	if err != nil {
-		*failed++
+		m.failed++
 		return 1
 	}
 	return limit.Amount(max(0, n))
@@ -151,37 +170,14 @@ func hasEntries(d *request.Descriptor, names []string) bool {
 	return true
 }
 
-// ownCharge charges a limit that the request brought along, on a counter of its
-// own for the descriptor's entries.
-func (m *Matcher) ownCharge(seed Seed, domain string, d *request.Descriptor, cost limit.Amount, at int) Charge {
+// applyOwn appends the charge of a limit that the request brought along, on a
+// counter of its own for the descriptor's entries.
+func (m *Matcher) applyOwn(domain string, d *request.Descriptor, cost limit.Amount, at int, out []Charge) []Charge {
 	m.parts = append(m.parts[:0], domain)
-	for _, e := range d.Entries {
-		m.parts = append(m.parts, e.Key, e.Value)
+	for i := range d.Entries {
+		m.parts = append(m.parts, d.Entries[i].Key, d.Entries[i].Value)
 	}
-	return Charge{Quota: &d.Own.Quota, Meter: OwnMeter, Own: d.Own, Cost: cost, Descriptor: at, Key: m.hash(seed, ownLimits, m.parts)}
-}
-
-// ownLimits is hashed in place of a limit for the limits that requests bring
-// along.
-const ownLimits = 0
-
-// hash names the counter of a limit for key parts.
-func (m *Matcher) hash(seed Seed, id uint64, parts []string) limit.Key {
-	m.text = encodeKey(m.text[:0], id, parts)
-	hi, lo := siphash.Hash128(binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:]), m.text)
-	if hi|lo == 0 {
-		lo = 1 // the zero Key is no key
-	}
-	return limit.Key{Hi: hi, Lo: lo}
-}
-
-// encodeKey appends the limit's identity and the parts, each after its length:
-// two different lists never look the same.
-func encodeKey(out []byte, id uint64, parts []string) []byte {
-	out = binary.LittleEndian.AppendUint64(out, id)
-	for _, p := range parts {
-		out = binary.AppendUvarint(out, uint64(len(p)))
-		out = append(out, p...)
-	}
+	out, c := next(out)
+	*c = Charge{Quota: &d.Own.Quota, Meter: OwnMeter, Own: d.Own, Cost: cost, Descriptor: at, Key: m.keys.hash(ownLimits, m.parts)}
 	return out
 }
