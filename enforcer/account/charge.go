@@ -41,11 +41,13 @@ func (s *Store) Charge(now limit.Instant, charges []Charge) bool {
 		c := &charges[i]
 		c.shard, c.params = s.shardOf(c.Key), paramsOf(rows, c.Meter)
 	}
-	var room [8]int
-	locks := s.lock(charges, room[:0])
+	var room [few]int
+	locked := s.lock(charges, room[:0])
 	admitted := s.chargeLocked(rows, now, charges)
-	for _, i := range locks {
-		s.shards[i].mu.Unlock()
+	for i, shard := range locked {
+		if i == 0 || shard != locked[i-1] {
+			s.shards[shard].mu.Unlock()
+		}
 	}
 	for i := range charges {
 		charges[i].describe(now)
@@ -66,16 +68,26 @@ func (s *Store) chargeOne(rows []meterRow, now limit.Instant, c *Charge) bool {
 	return c.Admitted || c.Shadow
 }
 
+// few is a number of charges that most requests do not exceed.
+const few = 8
+
 // lock locks the shards of the charges, each once and in ascending order, so that
-// two requests never wait for each other.
+// two requests never wait for each other. It returns them in that order; a shard
+// of several charges is there as often.
 func (s *Store) lock(charges []Charge, room []int) []int {
 	for i := range charges {
 		room = append(room, charges[i].shard)
+		for j := i; j > 0 && len(charges) <= few && room[j] < room[j-1]; j-- {
+			room[j], room[j-1] = room[j-1], room[j]
+		}
 	}
-	slices.Sort(room)
-	room = slices.Compact(room)
-	for _, i := range room {
-		s.shards[i].mu.Lock()
+	if len(charges) > few {
+		slices.Sort(room)
+	}
+	for i, shard := range room {
+		if i == 0 || shard != room[i-1] {
+			s.shards[shard].mu.Lock()
+		}
 	}
 	return room
 }

@@ -30,7 +30,7 @@ func (s *scratch) answer(admitted bool, ans *request.Answer) {
 				continue
 			}
 			if old := &ans.Descriptors[d]; old.Quota == nil || outweighs(v, old) {
-				*old = *v
+				repeat(old, v)
 			}
 		}
 	}
@@ -42,7 +42,14 @@ func (s *scratch) answer(admitted bool, ans *request.Answer) {
 	default:
 		ans.Outcome = request.Denied
 	}
-	ans.Verdict = *decides
+	repeat(&ans.Verdict, decides)
+}
+
+// repeat sets to to v, field by field: v has just been written so, and a processor
+// waits when it is to read in wider pieces than it wrote.
+func repeat(to, v *request.Verdict) {
+	to.Quota, to.Denied = v.Quota, v.Denied
+	to.Remaining, to.ResetAfter, to.RetryAfter = v.Remaining, v.ResetAfter, v.RetryAfter
 }
 
 // verdict writes down what the i-th limit said.

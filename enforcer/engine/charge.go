@@ -4,11 +4,20 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/account"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/match"
+	"github.com/sluice-dev/sluice/enforcer/policy"
+	"github.com/sluice-dev/sluice/enforcer/request"
 )
 
-// scratch is what one Decide works with. Its slices begin in room, so that what
-// two callers write lies on different cache lines.
+// scratch is what one Decide works with. It lives in Answer.Work, where nobody
+// else has it and finding it costs nothing. Its slices begin in room: what two
+// callers write then lies on different cache lines.
 type scratch struct {
+	// last is the domain of the request before, as it is in force.
+	last struct {
+		force  *force
+		domain *policy.Domain
+	}
+
 	matcher match.Matcher
 	matched []match.Charge
 	charges []account.Charge
@@ -33,6 +42,33 @@ func newScratch() *scratch {
 	s := &scratch{}
 	s.matched, s.charges, s.at = s.room.matched[:0], s.room.charges[:0], s.room.at[:0]
 	return s
+}
+
+// usedOnce is the Work of an Answer that has been used once.
+type usedOnce struct{}
+
+// borrow returns the scratch for an answer that has none: its own when it is used
+// for the second time, which its Work then is, else a spare one.
+func (e *Engine) borrow(ans *request.Answer) *scratch {
+	if ans.Work != nil {
+		s := newScratch()
+		ans.Work = s
+		return s
+	}
+	ans.Work = usedOnce{}
+	return e.spare.Get().(*scratch)
+}
+
+// domain returns the limits of a domain; nil when no policy has it.
+func (s *scratch) domain(f *force, name string) *policy.Domain {
+	if s.last.force == f && s.last.domain != nil && s.last.domain.Name == name {
+		return s.last.domain
+	}
+	if f.snapshot == nil {
+		return nil
+	}
+	s.last.force, s.last.domain = f, f.snapshot.Domain(name)
+	return s.last.domain
 }
 
 const (

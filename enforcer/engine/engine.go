@@ -42,11 +42,11 @@ type Options struct {
 // so may the methods that report; the others are called by drivers, from any
 // goroutine as well. Make one with New.
 type Engine struct {
-	store   *account.Store
-	force   atomic.Pointer[force]
-	own     ownMeters
-	scratch sync.Pool
-	failed  atomic.Uint64 // expressions that failed on a request
+	store  *account.Store
+	force  atomic.Pointer[force]
+	own    ownMeters
+	spare  sync.Pool     // of *scratch, for answers that are used once
+	failed atomic.Uint64 // expressions that failed on a request
 
 	// mu makes the drivers' calls one after another. Decide never waits for it,
 	// except for a limit that a request brings along for the first time.
@@ -71,7 +71,7 @@ func New(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	e := &Engine{store: store}
-	e.scratch.New = func() any { return newScratch() }
+	e.spare.New = func() any { return newScratch() }
 	e.force.Store(&force{seed: o.Seed})
 	e.gossip, err = gossip.New(gossip.Options{
 		Name: o.Node, Seed: gossip.Seed{Value: o.Seed, Born: o.Born},
@@ -133,16 +133,27 @@ func (e *Engine) Joined() bool {
 }
 
 // Decide decides a request, charges its limits and fills in ans. It makes no
-// allocation for a request with up to 8 limits.
+// allocation when ans has been used before for as many limits and descriptors.
 func (e *Engine) Decide(now limit.Instant, req *request.Request, ans *request.Answer) {
 	ans.Reset(len(req.Descriptors))
+	if s, ok := ans.Work.(*scratch); ok {
+		e.decide(now, req, ans, s)
+		return
+	}
+	s := e.borrow(ans)
+	e.decide(now, req, ans, s)
+	if ans.Work != any(s) {
+		e.spare.Put(s)
+	}
+}
+
+func (e *Engine) decide(now limit.Instant, req *request.Request, ans *request.Answer, s *scratch) {
 	f := e.force.Load()
-	domain := f.domain(req.Domain)
+	domain := s.domain(f, req.Domain)
 	if domain == nil {
 		return
 	}
 	ans.KnownDomain = true
-	s := e.scratch.Get().(*scratch)
 	failed := 0
 	s.matched, failed = s.matcher.Match(domain, f.seed, req, s.matched[:0])
 	if failed > 0 {
@@ -152,13 +163,4 @@ func (e *Engine) Decide(now limit.Instant, req *request.Request, ans *request.An
 		admitted := e.charge(now, f, s)
 		s.answer(admitted, ans)
 	}
-	e.scratch.Put(s)
-}
-
-// domain returns the limits of a domain; nil when no policy has it.
-func (f *force) domain(name string) *policy.Domain {
-	if f.snapshot == nil {
-		return nil
-	}
-	return f.snapshot.Domain(name)
 }

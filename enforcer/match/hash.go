@@ -1,7 +1,6 @@
 package match
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"github.com/dchest/siphash"
@@ -20,16 +19,12 @@ const ownLimits = 0
 
 // hasher names counters by SipHash-2-4 of 128 bits. It remembers the first keys of
 // the request before: a client that floods the enforcer asks for the same ones
-// again, and comparing is three times as fast as hashing.
+// again, and comparing is several times as fast as hashing.
 type hasher struct {
 	seed   Seed
 	text   []byte
 	asked  int // keys of the request so far
-	recent [4]struct {
-		length int // of text; 0 before the first
-		text   [48]byte
-		key    limit.Key
-	}
+	recent [4]recentKey
 }
 
 // begin prepares for the keys of another request.
@@ -42,26 +37,67 @@ func (h *hasher) begin(seed Seed) {
 
 // hash names the counter of a limit for key parts.
 func (h *hasher) hash(id uint64, parts []string) limit.Key {
-	h.text = encodeKey(h.text[:0], id, parts)
-	at := h.asked
-	h.asked++
-	if at >= len(h.recent) || len(h.text) > len(h.recent[at].text) {
-		return h.seed.hash(h.text)
+	if h.asked >= len(h.recent) {
+		return h.compute(id, parts)
 	}
-	r := &h.recent[at]
-	if !bytes.Equal(r.text[:r.length], h.text) {
-		r.length = copy(r.text[:], h.text)
-		r.key = h.seed.hash(h.text)
+	r := &h.recent[h.asked]
+	h.asked++
+	if !r.is(id, parts) {
+		r.key = h.compute(id, parts)
+		r.note(id, parts)
 	}
 	return r.key
 }
 
-func (s *Seed) hash(text []byte) limit.Key {
-	hi, lo := siphash.Hash128(binary.LittleEndian.Uint64(s[:8]), binary.LittleEndian.Uint64(s[8:]), text)
+func (h *hasher) compute(id uint64, parts []string) limit.Key {
+	h.text = encodeKey(h.text[:0], id, parts)
+	hi, lo := siphash.Hash128(binary.LittleEndian.Uint64(h.seed[:8]), binary.LittleEndian.Uint64(h.seed[8:]), h.text)
 	if hi|lo == 0 {
 		lo = 1 // the zero Key is no key
 	}
 	return limit.Key{Hi: hi, Lo: lo}
+}
+
+// recentKey is a key and what it was made of, where that is short. The zero
+// recentKey is none.
+type recentKey struct {
+	key   limit.Key
+	id    uint64
+	parts int      // their number, and 1 more; 0 when they were too long
+	ends  [4]uint8 // of the parts in text
+	text  [44]byte
+}
+
+// is says whether the key was made of these.
+func (r *recentKey) is(id uint64, parts []string) bool {
+	if r.id != id || r.parts != len(parts)+1 {
+		return false
+	}
+	begin := uint8(0)
+	for i, p := range parts {
+		end := r.ends[i]
+		if string(r.text[begin:end]) != p {
+			return false
+		}
+		begin = end
+	}
+	return true
+}
+
+func (r *recentKey) note(id uint64, parts []string) {
+	r.parts = 0
+	if len(parts) > len(r.ends) {
+		return
+	}
+	end := 0
+	for i, p := range parts {
+		if len(p) > len(r.text)-end {
+			return
+		}
+		end += copy(r.text[end:], p)
+		r.ends[i] = uint8(end)
+	}
+	r.id, r.parts = id, len(parts)+1
 }
 
 // encodeKey appends the limit's identity and the parts, each after its length:

@@ -73,8 +73,7 @@ func (m *Matcher) Match(domain *policy.Domain, seed Seed, req *request.Request, 
 	m.keys.begin(seed)
 	in := &m.in
 	in.HTTP, in.Descriptor = req.HTTP, nil
-	m.positions = domain.PerRequest(in, m.positions[:0])
-	for _, at := range m.positions {
+	for _, at := range domain.PerRequest(in, &m.positions) {
 		out = m.apply(domain.Limits[at], req.Cost, AllDescriptors, out)
 	}
 	for i := range req.Descriptors {
@@ -88,8 +87,7 @@ func (m *Matcher) Match(domain *policy.Domain, seed Seed, req *request.Request, 
 			continue
 		}
 		in.Descriptor = d
-		m.positions = domain.PerDescriptor(in, m.positions[:0])
-		for _, at := range m.positions {
+		for _, at := range domain.PerDescriptor(in, &m.positions) {
 			out = m.apply(domain.Limits[at], cost, i, out)
 		}
 	}

@@ -76,7 +76,7 @@ func (c *compiler) add(p *Policy) error {
 	}
 	domain := c.snapshot.domains[p.Domain]
 	if domain == nil {
-		domain = &Domain{}
+		domain = &Domain{Name: p.Domain}
 		c.snapshot.domains[p.Domain] = domain
 	}
 	for i := range p.Limits {

@@ -14,8 +14,14 @@ import (
 // nothing.
 type index struct {
 	always   []int
-	byLookup []lookupIndex
-	byEntry  map[string][]int // by the name of a descriptor entry
+	byLookup []lookupIndex          // of what the request itself has
+	byEntry  map[string]*entryIndex // by the name of a descriptor entry
+}
+
+// entryIndex files limits under one entry of a descriptor.
+type entryIndex struct {
+	any   []int       // those that need it, whatever its value
+	value lookupIndex // those that require a value
 }
 
 // lookupIndex files limits under what one look-up must yield.
@@ -28,32 +34,50 @@ type lookupIndex struct {
 
 // newIndex files the limits at the given positions, which are in ascending order.
 func newIndex(limits []*CompiledLimit, positions []int) index {
-	x := index{byEntry: map[string][]int{}}
+	x := index{byEntry: map[string]*entryIndex{}}
 	crowd := crowds{}
 	for _, at := range positions {
 		crowd.count(limits[at])
 	}
 	for _, at := range positions {
 		l := limits[at]
-		if r := crowd.best(l); r != nil {
-			x.file(at, r)
-		} else if len(l.Reads.Entries) > 0 {
-			entry := l.Reads.Entries[0]
-			x.byEntry[entry] = append(x.byEntry[entry], at)
-		} else {
+		switch r := crowd.best(l); {
+		case r != nil && r.Lookup.From == expression.DescriptorEntry:
+			x.entry(r.Lookup.Name).value.file(at, r)
+		case r != nil:
+			x.lookup(r.Lookup).file(at, r)
+		case len(l.Reads.Entries) > 0:
+			e := x.entry(l.Reads.Entries[0])
+			e.any = append(e.any, at)
+		default:
 			x.always = append(x.always, at)
 		}
 	}
 	return x
 }
 
-func (x *index) file(at int, r *expression.Requirement) {
-	i := slices.IndexFunc(x.byLookup, func(l lookupIndex) bool { return l.lookup == r.Lookup })
+func (x *index) entry(name string) *entryIndex {
+	e := x.byEntry[name]
+	if e == nil {
+		e = &entryIndex{}
+		x.byEntry[name] = e
+	}
+	return e
+}
+
+func (x *index) lookup(lookup expression.Lookup) *lookupIndex {
+	i := slices.IndexFunc(x.byLookup, func(l lookupIndex) bool { return l.lookup == lookup })
 	if i < 0 {
 		i = len(x.byLookup)
-		x.byLookup = append(x.byLookup, lookupIndex{lookup: r.Lookup, equal: map[string][]int{}, prefix: map[string][]int{}})
+		x.byLookup = append(x.byLookup, lookupIndex{lookup: lookup})
 	}
-	l := &x.byLookup[i]
+	return &x.byLookup[i]
+}
+
+func (l *lookupIndex) file(at int, r *expression.Requirement) {
+	if l.equal == nil {
+		l.equal, l.prefix = map[string][]int{}, map[string][]int{}
+	}
 	for _, value := range r.Values {
 		if !r.Prefix {
 			l.equal[value] = append(l.equal[value], at)
@@ -119,29 +143,52 @@ func requirements(l *CompiledLimit) (all []*expression.Requirement) {
 	return all
 }
 
-// candidates appends the positions of the limits that may apply, in order.
-func (x *index) candidates(in *expression.Input, out []int) []int {
-	begin := len(out)
-	out = append(out, x.always...)
+// candidates returns the positions of the limits that may apply, in order. They
+// are in room, which grows, or in a list of the index: not to be changed.
+func (x *index) candidates(in *expression.Input, room *[]int) []int {
+	if len(x.byLookup) == 0 && (in.Descriptor == nil || len(x.byEntry) == 0) {
+		return x.always
+	}
+	out := append((*room)[:0], x.always...)
 	sources := min(len(x.always), 1)
 	for i := range x.byLookup {
 		out, sources = x.byLookup[i].find(x.byLookup[i].lookup.Get(in), out, sources)
 	}
 	if in.Descriptor != nil && len(x.byEntry) > 0 {
-		for i := range in.Descriptor.Entries {
-			key := in.Descriptor.Entries[i].Key
-			if slices.ContainsFunc(in.Descriptor.Entries[:i], func(e request.Entry) bool { return e.Key == key }) {
-				continue
-			}
-			if found := x.byEntry[key]; len(found) > 0 {
-				out, sources = append(out, found...), sources+1
-			}
-		}
+		out, sources = x.findEntries(in.Descriptor.Entries, out, sources)
 	}
 	if sources > 1 {
-		slices.Sort(out[begin:])
+		slices.Sort(out)
 	}
+	*room = out
 	return out
+}
+
+// findEntries appends the positions filed under the entries of a descriptor; of
+// entries of one name the first counts.
+func (x *index) findEntries(entries []request.Entry, out []int, sources int) ([]int, int) {
+	for i := range entries {
+		e := x.byEntry[entries[i].Key]
+		if e == nil || i > 0 && hasKey(entries[:i], entries[i].Key) {
+			continue
+		}
+		if len(e.any) > 0 {
+			out, sources = append(out, e.any...), sources+1
+		}
+		if e.value.equal != nil {
+			out, sources = e.value.find(entries[i].Value, out, sources)
+		}
+	}
+	return out, sources
+}
+
+func hasKey(entries []request.Entry, key string) bool {
+	for i := range entries {
+		if entries[i].Key == key {
+			return true
+		}
+	}
+	return false
 }
 
 // find appends the positions filed under a text, and adds to sources how many

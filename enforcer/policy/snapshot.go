@@ -41,6 +41,7 @@ type Meter struct {
 // Domain is the limits that apply to the requests of one domain, in the order of
 // their policies' names and of the limits within each.
 type Domain struct {
+	Name   string
 	Limits []*CompiledLimit
 
 	perRequest, perDescriptor index
@@ -59,18 +60,18 @@ func (d *Domain) file() {
 	d.perRequest, d.perDescriptor = newIndex(d.Limits, perRequest), newIndex(d.Limits, perDescriptor)
 }
 
-// PerRequest appends to out, in order, the positions of those limits that may
-// apply to a request as a whole: they read no descriptor. Not all of them apply:
-// their When decides.
-func (d *Domain) PerRequest(in *expression.Input, out []int) []int {
-	return d.perRequest.candidates(in, out)
+// PerRequest returns, in order, the positions of those limits that may apply to a
+// request as a whole: they read no descriptor. Not all of them apply: their When
+// decides. The result is not to be changed, and valid until room is used again.
+func (d *Domain) PerRequest(in *expression.Input, room *[]int) []int {
+	return d.perRequest.candidates(in, room)
 }
 
-// PerDescriptor appends to out, in order, the positions of those limits that may
-// apply to the descriptor of in: they read it. Not all of them apply: their When
-// and their entries decide.
-func (d *Domain) PerDescriptor(in *expression.Input, out []int) []int {
-	return d.perDescriptor.candidates(in, out)
+// PerDescriptor returns, as PerRequest does, the positions of those limits that
+// may apply to the descriptor of in: they read it. Their When and their entries
+// decide.
+func (d *Domain) PerDescriptor(in *expression.Input, room *[]int) []int {
+	return d.perDescriptor.candidates(in, room)
 }
 
 // CompiledLimit is one limit, ready to be matched.

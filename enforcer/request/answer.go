@@ -28,8 +28,9 @@ func (o Outcome) String() string {
 	return "not_limited"
 }
 
-// Answer is what an enforcer says of one Request. A caller may reuse an Answer:
-// Decide overwrites it, and keeps the room of its slices.
+// Answer is what an enforcer says of one Request. A caller may reuse an Answer,
+// and should: Decide overwrites it, keeps the room of its slices, and then
+// allocates nothing. One Answer is for one Decide at a time.
 type Answer struct {
 	Outcome Outcome
 
@@ -50,6 +51,11 @@ type Answer struct {
 	// Applied has a Verdict for every limit that applied, shadow limits too, in
 	// the order of the policies' names and of their limits.
 	Applied []Verdict
+
+	// Work is the decider's: memory that it keeps between two uses of an Answer.
+	// Nobody else looks at it, and a copy of an Answer that is to be used at the
+	// same time needs another, or nil.
+	Work any
 }
 
 // Reset empties a for a request with n descriptors and keeps its room.
