@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
 // Charge asks one counter for tokens, and tells what it said.
@@ -28,6 +29,7 @@ type Charge struct {
 	state decide.State
 	// params are those of Meter, nil when it is no meter of this store.
 	params *decide.Params
+	rule   *share.Rule
 }
 
 // Charge charges all counters of one request, or none if one that is not Shadow
@@ -39,7 +41,8 @@ func (s *Store) Charge(now limit.Instant, charges []Charge) bool {
 	}
 	for i := range charges {
 		c := &charges[i]
-		c.shard, c.params = s.shardOf(c.Key), paramsOf(rows, c.Meter)
+		c.shard = s.shardOf(c.Key)
+		c.params, c.rule = rulesOf(rows, c.Meter)
 	}
 	var room [few]int
 	locked := s.lock(charges, room[:0])
@@ -57,11 +60,12 @@ func (s *Store) Charge(now limit.Instant, charges []Charge) bool {
 
 // chargeOne charges the only counter of a request.
 func (s *Store) chargeOne(rows []meterRow, now limit.Instant, c *Charge) bool {
-	c.shard, c.params = s.shardOf(c.Key), paramsOf(rows, c.Meter)
+	c.shard = s.shardOf(c.Key)
+	c.params, c.rule = rulesOf(rows, c.Meter)
 	sh := &s.shards[c.shard]
 	sh.mu.Lock()
 	sh.find(rows, now, c)
-	c.ask(now)
+	sh.ask(now, c)
 	s.settleLocked(sh, now, c)
 	sh.mu.Unlock()
 	c.describe(now)
@@ -104,7 +108,7 @@ func (s *Store) chargeLocked(rows []meterRow, now limit.Instant, charges []Charg
 				c.state = charges[j].state
 			}
 		}
-		c.ask(now)
+		sh.ask(now, c)
 		admitted = admitted && (c.Admitted || c.Shadow)
 	}
 	for i := range charges {
@@ -123,13 +127,27 @@ func (sh *shard) find(rows []meterRow, now limit.Instant, c *Charge) {
 		return
 	}
 	e.rescale(sh, rows, now, c.Meter)
+	if l := sh.localOf(e); l != nil && c.params != nil {
+		e.state = l.Settle(c.params, e.state, now)
+	}
 	c.slot, c.state = slot, e.state
 }
 
 // ask finds out whether there is room, and what is left then.
-func (c *Charge) ask(now limit.Instant) {
+func (sh *shard) ask(now limit.Instant, c *Charge) {
 	c.Admitted = true
-	if c.params != nil {
+	if c.params == nil {
+		return
+	}
+	if c.slot != none {
+		if l := sh.localOf(sh.at(c.slot)); l != nil {
+			if c.Admitted = l.Admits(c.params, c.rule, c.state, now, c.Cost); c.Admitted {
+				c.state = c.params.Move(c.state, now, c.Cost)
+			}
+			return
+		}
+	}
+	if c.Admitted = c.rule.Flash(c.params, c.state, now, c.Cost); c.Admitted {
 		c.state, c.Admitted = c.params.Take(c.state, now, c.Cost)
 	}
 }
@@ -140,7 +158,7 @@ func (s *Store) settleLocked(sh *shard, now limit.Instant, c *Charge) {
 		return
 	}
 	sh.use(c.Meter).count(c.Admitted, c.Cost)
-	if !c.Admitted || c.Cost == 0 {
+	if c.Cost == 0 {
 		return
 	}
 	e := (*entry)(nil)
@@ -150,26 +168,32 @@ func (s *Store) settleLocked(sh *shard, now limit.Instant, c *Charge) {
 	if e == nil || e.key != c.Key { // absent, made by a charge before this one, or given up for it
 		c.slot, e = sh.lookup(c.Key)
 	}
-	if e == nil {
+	if c.Admitted && e == nil {
 		if c.Cost < 0 {
 			return // a full counter stays full
 		}
 		c.slot, e = s.create(sh, now, c.Key, c.Meter, c.state)
 	}
-	e.state = c.state
-	e.own = e.own.Add(c.Cost)
-	sh.markChanged(c.slot, e)
+	if e == nil {
+		return
+	}
+	if c.Admitted {
+		e.state = c.state
+	}
+	if !c.rule.Alone() {
+		s.note(sh, now, c, e)
+	}
 }
 
 // create makes a counter, in place of another one when there is no room.
 func (s *Store) create(sh *shard, now limit.Instant, k limit.Key, ref Ref, state decide.State) (uint32, *entry) {
 	rows := s.meters.Load().rows
 	if sh.keys >= s.perShard {
-		sh.evict(rows, now, k)
+		s.evict(sh, rows, now, k)
 	}
 	slot, e := sh.insert(k, ref)
 	e.state = state
-	sh.wheel.file(sh, slot, idleAt(rows, e))
+	sh.wheel.file(sh, slot, idleAt(rows, e, now))
 	return slot, e
 }
 
@@ -182,6 +206,9 @@ func (c *Charge) describe(now limit.Instant) {
 	c.Reading = c.params.Describe(c.state, now)
 	if !c.Admitted {
 		c.Reading.RetryAfter = c.params.RetryAfter(c.state, now, c.Cost)
+		if c.Reading.RetryAfter == 0 { // what is left is for the clients of other nodes
+			c.Reading.Remaining, c.Reading.RetryAfter = 0, max(1, c.params.Per()/limit.Span(c.params.Requests()))
+		}
 	}
 }
 
@@ -193,6 +220,9 @@ func (e *entry) rescale(sh *shard, rows []meterRow, now limit.Instant, ref Ref) 
 	}
 	if old, new := paramsOf(rows, from), paramsOf(rows, ref); old != nil && new != nil {
 		e.state = decide.Rescale(e.state, now, old, new)
+		if l := sh.localOf(e); l != nil {
+			l.Rescale(now, old, new)
+		}
 	}
 	sh.use(from).Active--
 	sh.use(ref).Active++
@@ -201,11 +231,27 @@ func (e *entry) rescale(sh *shard, rows []meterRow, now limit.Instant, ref Ref) 
 
 // idleAt returns when an entry says nothing any more; one whose meter is unknown
 // says nothing already.
-func idleAt(rows []meterRow, e *entry) limit.Instant {
-	if p := paramsOf(rows, e.ref()); p != nil {
-		return p.IdleAt(e.state)
+func idleAt(rows []meterRow, e *entry, now limit.Instant) limit.Instant {
+	p, r := rulesOf(rows, e.ref())
+	if p == nil {
+		return 0
 	}
-	return 0
+	due := p.IdleAt(e.state)
+	switch {
+	case e.shared(): // others expect something of it
+		due = max(due, now.Add(limit.Second))
+	case e.untold > 0:
+		due = max(due, now.Add(r.LeakTime(e.untold)-e.sinceTold(now)))
+	}
+	return due
+}
+
+// rulesOf returns how a meter counts and is shared, or nil when it is no meter.
+func rulesOf(rows []meterRow, ref Ref) (*decide.Params, *share.Rule) {
+	if int(ref) < len(rows) {
+		return rows[ref].params, &rows[ref].rule
+	}
+	return nil, nil
 }
 
 // paramsOf returns how a meter counts, or nil when it is no meter.

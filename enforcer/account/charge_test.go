@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/account"
 	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
 func TestADeniedRequestChargesNothing(t *testing.T) {
@@ -102,7 +103,7 @@ func TestAgainstANaiveStore(t *testing.T) {
 				s.Expire(now, 1000)
 			case 1:
 				k, n := rapid.Uint64Range(0, 9).Draw(t, "key"), limit.Amount(rapid.Int64Range(0, 9).Draw(t, "debit"))
-				s.Debit(now, key(k), refs[of(k)], n)
+				s.With(now, key(k), refs[of(k)], true, func(c *share.Counter) { *c.State = c.Params.Debit(*c.State, now, n) })
 				naive[key(k)] = params[of(k)].Debit(naive[key(k)], now, n)
 			case 2:
 				i := rapid.IntRange(0, 1).Draw(t, "meter")
@@ -189,9 +190,9 @@ func TestManyThreads(t *testing.T) {
 				case 0:
 					s.Expire(now, 100)
 				case 1:
-					s.Changed(now, 10, func(account.Entry) {})
+					s.Changed(now, 10, func(*share.Counter) bool { return true })
 				case 2:
-					s.Scan(now, 0, 10, func(account.Entry) {})
+					s.Sweep(now, 10, func(*share.Counter) bool { return false })
 				case 3:
 					s.SetMeters(now, []account.Meter{
 						{Limit: 1, Params: bucket(1, limit.Hour, 500_000)},

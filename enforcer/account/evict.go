@@ -12,7 +12,7 @@ const sample = 8
 // evict forgets one counter to make room for key: of a sample, the one nearest to
 // full, which has the least to say. The sample is drawn by the key, which is a
 // keyed hash, and so as good as dice that nobody can load.
-func (sh *shard) evict(rows []meterRow, now limit.Instant, key limit.Key) {
+func (s *Store) evict(sh *shard, rows []meterRow, now limit.Instant, key limit.Key) {
 	victim, least := none, 0.0
 	dice := key.Hi ^ key.Lo
 	for range sample {
@@ -30,6 +30,9 @@ func (sh *shard) evict(rows []meterRow, now limit.Instant, key limit.Key) {
 		return
 	}
 	sh.wheel.remove(sh, victim)
+	if e := sh.at(victim); e.shared() {
+		s.unshare(sh, now, e)
+	}
 	sh.remove(victim)
 	sh.evicted++
 }

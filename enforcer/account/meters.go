@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
 // Meter is one way to count, under a name that is the same on every enforcer.
@@ -12,6 +13,10 @@ type Meter struct {
 	Limit   uint64 // identity of the limit
 	Variant uint16 // which of its rates
 	Params  decide.Params
+
+	// Flash is the part of the burst that a node may grant to a client of whom the
+	// pool has not told it yet, from 0 (as little as it can) to 1.
+	Flash float64
 }
 
 // Ref is a Meter that a Store knows. It stays valid for a minute after a
@@ -50,6 +55,8 @@ type meterID struct {
 type meterRow struct {
 	id      meterID
 	params  *decide.Params
+	flash   float64
+	rule    share.Rule
 	retired limit.Instant // 0: in use
 }
 
@@ -58,6 +65,9 @@ type meterRow struct {
 type usageBase struct {
 	mu    sync.Mutex
 	total map[uint64]Usage // by limit; Active is 0
+
+	nodes int // that share the counters
+	delay limit.Span
 }
 
 // SetMeters replaces the meters and returns a Ref for each. A counter whose
@@ -73,7 +83,7 @@ func (s *Store) SetMeters(now limit.Instant, meters []Meter) []Ref {
 	var fresh []int
 	for i := range meters {
 		id := meterID{meters[i].Limit, meters[i].Variant}
-		if ref, ok := old.refs[id]; ok && *old.rows[ref].params == meters[i].Params {
+		if ref, ok := old.refs[id]; ok && *old.rows[ref].params == meters[i].Params && old.rows[ref].flash == meters[i].Flash {
 			refs[i], next.refs[id], stays[ref] = ref, ref, true
 		} else {
 			fresh = append(fresh, i)
@@ -95,7 +105,10 @@ func (s *Store) SetMeters(now limit.Instant, meters []Meter) []Ref {
 		}
 		id := meterID{meters[i].Limit, meters[i].Variant}
 		params := meters[i].Params
-		next.rows[free] = meterRow{id: id, params: &params}
+		next.rows[free] = meterRow{
+			id: id, params: &params, flash: meters[i].Flash,
+			rule: share.NewRule(&params, s.base.nodes, s.base.delay, meters[i].Flash),
+		}
 		refs[i], next.refs[id] = Ref(free), Ref(free)
 	}
 	s.meters.Store(next)

@@ -14,13 +14,15 @@ type entry struct {
 	key   limit.Key
 	state decide.State
 
-	// own is the number of tokens admitted here since the counter was made. era
-	// tells this counter from earlier ones of the same key.
-	own limit.Amount
-	era uint32
+	// local is, with sharedBit, the place of the counter's Local. While it is not
+	// shared local is how many tokens were taken here that nobody knows of, and
+	// untold the same less what leaks from that, as of toldAt.
+	local  uint32
+	untold float32
+	toldAt uint32 // milliseconds
 
-	// meter is the Ref of how the counter counts; its highest bit says that own
-	// changed since Changed last handed it over.
+	// meter is the Ref of how the counter counts; its highest bit says that
+	// requests were decided on it since Changed last handed it over.
 	meter uint32
 
 	// Neighbours in the list of a bucket of the timer wheel: slots, or none. The
@@ -40,19 +42,22 @@ const (
 	maxSlots = 1<<slotBits - 1
 	tagMask  = ^uint32(1<<slotBits - 1)
 
-	none     = ^uint32(0)
-	dirtyBit = uint32(1) << 31
+	none      = ^uint32(0)
+	dirtyBit  = uint32(1) << 31
+	sharedBit = uint32(1) << 31
 )
 
-func (e *entry) ref() Ref    { return Ref(e.meter &^ dirtyBit) }
-func (e *entry) dirty() bool { return e.meter&dirtyBit != 0 }
+func (e *entry) ref() Ref     { return Ref(e.meter &^ dirtyBit) }
+func (e *entry) dirty() bool  { return e.meter&dirtyBit != 0 }
+func (e *entry) shared() bool { return e.local&sharedBit != 0 }
 
 // shard is a part of the store.
 //
 // Invariants: keys = entries reachable from index = entries in the wheel;
-// usage[r].Active sums to keys.
+// usage[r].Active sums to keys; locals.used = entries with a local.
 type shard struct {
-	mu sync.Mutex
+	mu     sync.Mutex
+	number int
 
 	index   []uint32  // open addressing, linear probing; a power of two
 	chunks  [][]entry // entry of slot i: chunks[i/chunkSlots][i%chunkSlots]
@@ -60,7 +65,8 @@ type shard struct {
 	slots   uint32 // that were ever used; chunks has room for them
 	free    uint32 // first free slot below slots, or none
 	changed []uint32
-	era     uint32
+	locals  locals
+	era     uint32 // of the newest Local
 
 	wheel            wheel
 	usage            []Usage // by Ref
@@ -72,7 +78,7 @@ type shard struct {
 // clear makes the shard empty. Eras and counts go on.
 func (sh *shard) clear() {
 	sh.index = make([]uint32, 16)
-	sh.chunks, sh.keys, sh.slots, sh.free, sh.changed = nil, 0, 0, none, nil
+	sh.chunks, sh.keys, sh.slots, sh.free, sh.changed, sh.locals = nil, 0, 0, none, nil, locals{}
 	sh.wheel.clear()
 }
 
@@ -116,9 +122,8 @@ func (sh *shard) insert(k limit.Key, ref Ref) (slot uint32, e *entry) {
 	} else {
 		sh.free = sh.at(slot).next
 	}
-	sh.era++
 	e = sh.at(slot)
-	*e = entry{key: k, era: sh.era, meter: uint32(ref), next: none, prev: none}
+	*e = entry{key: k, meter: uint32(ref), next: none, prev: none}
 	sh.link(k, slot)
 	sh.keys++
 	sh.use(ref).Active++
@@ -184,12 +189,4 @@ func (sh *shard) use(ref Ref) *Usage {
 		sh.usage = grown
 	}
 	return &sh.usage[ref]
-}
-
-// markChanged notes that own changed.
-func (sh *shard) markChanged(slot uint32, e *entry) {
-	if !e.dirty() {
-		e.meter |= dirtyBit
-		sh.changed = append(sh.changed, slot)
-	}
 }

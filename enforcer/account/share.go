@@ -3,70 +3,40 @@ package account
 import (
 	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
-// Entry is what the store knows of one counter, for sharing it.
-type Entry struct {
-	Key     limit.Key
-	Limit   uint64
-	Variant uint16
-
-	// Own is the number of tokens admitted here since the counter was made; Era
-	// tells that life of the counter from earlier ones.
-	Own limit.Amount
-	Era uint64
-
-	// Used is the number of tokens that are gone, whoever took them.
-	Used limit.Amount
-}
-
-// Debit takes n tokens that a peer admitted, whether or not there is room, or
-// gives them back when n is negative.
-func (s *Store) Debit(now limit.Instant, key limit.Key, ref Ref, n limit.Amount) {
-	s.change(now, key, ref, func(p *decide.Params, state decide.State) decide.State {
-		if n < 0 {
-			state, _ = p.Take(state, now, n)
-			return state
+// SetPool says how many nodes share the counters, this one included; below 2
+// nothing is shared. Delay is as in share.NewRule.
+func (s *Store) SetPool(nodes int, delay limit.Span) {
+	s.base.mu.Lock()
+	defer s.base.mu.Unlock()
+	s.base.nodes, s.base.delay = nodes, delay
+	old := s.meters.Load()
+	next := &meterTable{rows: append([]meterRow(nil), old.rows...), refs: old.refs}
+	for i := range next.rows {
+		if row := &next.rows[i]; row.params != nil {
+			row.rule = share.NewRule(row.params, nodes, delay, row.flash)
 		}
-		return p.Debit(state, now, n)
-	})
+	}
+	s.meters.Store(next)
 }
 
-// Raise makes sure that at least used tokens are gone.
-func (s *Store) Raise(now limit.Instant, key limit.Key, ref Ref, used limit.Amount) {
-	s.change(now, key, ref, func(p *decide.Params, state decide.State) decide.State {
-		return p.Debit(state, now, used.Sub(p.Used(state, now)))
-	})
+// Rule returns how a meter counts, and how it is shared.
+func (s *Store) Rule(ref Ref) (*decide.Params, *share.Rule) {
+	row := &s.meters.Load().rows[ref]
+	return row.params, &row.rule
 }
 
-// change replaces the state of a counter, and makes it if there is none.
-func (s *Store) change(now limit.Instant, key limit.Key, ref Ref, f func(*decide.Params, decide.State) decide.State) {
+// Shared is how many counters are shared.
+func (s *Store) Shared() int { return int(s.shared.Load()) }
+
+// Changed hands over at most max shared counters on which requests were decided
+// since they were last handed over. Where f returns false the counter is shared
+// no more. f is called under a lock and must be short.
+func (s *Store) Changed(now limit.Instant, max int, f func(*share.Counter) bool) {
 	rows := s.meters.Load().rows
-	if int(ref) >= len(rows) || rows[ref].params == nil {
-		return
-	}
-	sh := &s.shards[s.shardOf(key)]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if _, e := sh.lookup(key); e != nil {
-		e.rescale(sh, rows, now, ref)
-		e.state = f(rows[ref].params, e.state)
-		return
-	}
-	if state := f(rows[ref].params, decide.State{}); state != (decide.State{}) {
-		s.create(sh, now, key, ref, state)
-	}
-}
-
-// Changed hands over at most max counters on which tokens were admitted here
-// since they were last handed over. A counter that has been forgotten meanwhile
-// is not: its tokens have come back. f is called under a lock and must be short.
-func (s *Store) Changed(now limit.Instant, max int, f func(Entry)) {
-	rows := s.meters.Load().rows
-	for i := range s.shards {
-		if max <= 0 {
-			return
-		}
+	for i := s.changed.next(0); i >= 0 && max > 0; i = s.changed.next(i + 1) {
 		sh := &s.shards[i]
 		sh.mu.Lock()
 		n := min(max, len(sh.changed))
@@ -76,49 +46,111 @@ func (s *Store) Changed(now limit.Instant, max int, f func(Entry)) {
 			}
 			e := sh.at(slot)
 			e.meter &^= dirtyBit
-			if shared, ok := entryOf(rows, e, now); ok {
-				f(shared)
+			if e.shared() {
+				s.hand(sh, rows, now, e, f)
 			}
 		}
 		max -= n
 		sh.changed = append(sh.changed[:0], sh.changed[n:]...)
+		if len(sh.changed) == 0 {
+			s.changed.unset(i)
+		}
 		sh.mu.Unlock()
 	}
 }
 
-// Scan hands over counters from a cursor on, 0 at first, and returns the next
-// cursor, and whether that was the end. It looks at no more than max of them at
-// a time. A counter that exists during a whole scan is handed over once. f is
-// called under a lock and must be short.
-func (s *Store) Scan(now limit.Instant, cursor uint64, max int, f func(Entry)) (next uint64, done bool) {
+// Sweep hands over at most max shared counters, others at each call, until it
+// begins anew. Where f returns false the counter is shared no more. It must not
+// be called concurrently.
+func (s *Store) Sweep(now limit.Instant, max int, f func(*share.Counter) bool) {
 	rows := s.meters.Load().rows
-	for i, slot := int(cursor>>32), uint32(cursor); i < len(s.shards); i, slot = i+1, 0 {
-		sh := &s.shards[i]
-		sh.mu.Lock()
-		for ; slot < sh.slots && max > 0; slot++ {
-			max--
-			if e := sh.at(slot); !e.key.IsZero() {
-				if shared, ok := entryOf(rows, e, now); ok {
-					f(shared)
+	for range 2 {
+		for i := s.sharing.next(s.sweep.shard); i >= 0; i = s.sharing.next(i + 1) {
+			if i != s.sweep.shard {
+				s.sweep.shard, s.sweep.place = i, 0
+			}
+			sh := &s.shards[i]
+			sh.mu.Lock()
+			for ; s.sweep.place < sh.locals.places && max > 0; s.sweep.place++ {
+				if slot := sh.locals.at(s.sweep.place + 1).slot; slot != none {
+					max--
+					s.hand(sh, rows, now, sh.at(slot), f)
 				}
 			}
+			sh.mu.Unlock()
+			if max <= 0 {
+				return
+			}
 		}
-		end := slot >= sh.slots
-		sh.mu.Unlock()
-		if !end {
-			return uint64(i)<<32 | uint64(slot), false
-		}
+		s.sweep.shard, s.sweep.place = 0, 0
 	}
-	return 0, true
 }
 
-func entryOf(rows []meterRow, e *entry, now limit.Instant) (Entry, bool) {
-	ref := e.ref()
-	if int(ref) >= len(rows) || rows[ref].params == nil {
-		return Entry{}, false
+// With hands over the counter of a key as one of a meter, and makes it shared; it
+// makes the counter if there is none and create is true, and returns false where
+// there is none. f is called under a lock and must be short.
+func (s *Store) With(now limit.Instant, key limit.Key, ref Ref, create bool, f func(*share.Counter)) bool {
+	rows := s.meters.Load().rows
+	if paramsOf(rows, ref) == nil {
+		return false
 	}
-	return Entry{
-		Key: e.key, Limit: rows[ref].id.limit, Variant: rows[ref].id.variant,
-		Own: e.own, Era: uint64(e.era), Used: rows[ref].params.Used(e.state, now),
-	}, true
+	sh := &s.shards[s.shardOf(key)]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	slot, e := sh.lookup(key)
+	switch {
+	case e != nil:
+		e.rescale(sh, rows, now, ref)
+	case create:
+		slot, e = s.create(sh, now, key, ref, decide.State{})
+	default:
+		return false
+	}
+	if !e.shared() {
+		s.share(sh, now, slot, e, &rows[ref].rule)
+	}
+	s.hand(sh, rows, now, e, func(c *share.Counter) bool { f(c); return true })
+	return true
+}
+
+// hand hands one shared counter over.
+func (s *Store) hand(sh *shard, rows []meterRow, now limit.Instant, e *entry, f func(*share.Counter) bool) {
+	ref := e.ref()
+	if paramsOf(rows, ref) == nil {
+		s.unshare(sh, now, e)
+		return
+	}
+	row := &rows[ref]
+	c := share.Counter{
+		ID:     share.ID{Key: e.key, Limit: row.id.limit, Variant: row.id.variant},
+		Params: row.params, Rule: &row.rule, State: &e.state, Local: &sh.localOf(e).Local,
+	}
+	if !f(&c) || row.rule.Alone() {
+		s.unshare(sh, now, e)
+	}
+}
+
+// Flush makes at most max counters shared of which tokens were taken without a
+// word, from a place where it stopped last, and returns whether those were all.
+// It must not be called concurrently.
+func (s *Store) Flush(now limit.Instant, max int) bool {
+	rows := s.meters.Load().rows
+	for ; s.flush.shard < len(s.shards); s.flush.shard, s.flush.place = s.flush.shard+1, 0 {
+		sh := &s.shards[s.flush.shard]
+		sh.mu.Lock()
+		for ; s.flush.place < sh.slots && max > 0; s.flush.place++ {
+			max--
+			if e := sh.at(s.flush.place); !e.key.IsZero() && !e.shared() && e.untold >= 1 && paramsOf(rows, e.ref()) != nil {
+				s.share(sh, now, s.flush.place, e, &rows[e.ref()].rule)
+				s.markChanged(sh, s.flush.place, e)
+			}
+		}
+		more := s.flush.place < sh.slots
+		sh.mu.Unlock()
+		if more {
+			return false
+		}
+	}
+	s.flush.shard = 0
+	return true
 }

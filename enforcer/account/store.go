@@ -53,6 +53,16 @@ type Store struct {
 	meters atomic.Pointer[meterTable]
 	expire atomic.Uint32 // the shard at which the next Expire begins
 	base   usageBase
+
+	sharing, changed bitmap // shards with Locals, and with changed ones
+	shared           atomic.Int64
+	sweep, flush     cursor
+}
+
+// cursor is a place in the store: of the Locals of a shard, or of its slots.
+type cursor struct {
+	shard int
+	place uint32
 }
 
 // Stats describe a Store.
@@ -84,8 +94,10 @@ func New(o Options) (*Store, error) {
 		perShard: (o.MaxKeys + o.Shards - 1) / o.Shards,
 	}
 	for i := range s.shards {
+		s.shards[i].number = i
 		s.shards[i].clear()
 	}
+	s.sharing, s.changed = newBitmap(o.Shards), newBitmap(o.Shards)
 	s.meters.Store(&meterTable{})
 	return s, nil
 }
@@ -111,7 +123,10 @@ func (s *Store) Reset() {
 		for ref := range sh.usage {
 			sh.usage[ref].Active = 0
 		}
+		s.shared.Add(-int64(sh.locals.used))
 		sh.clear()
+		s.sharing.unset(i)
+		s.changed.unset(i)
 		sh.mu.Unlock()
 	}
 }

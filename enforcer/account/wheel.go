@@ -149,7 +149,7 @@ func (s *Store) Expire(now limit.Instant, budget int) int {
 		sh.mu.Lock()
 		budget -= sh.wheel.advance(sh, now, min(budget, expireBatch), func(slot uint32) {
 			e := sh.at(slot)
-			if due := idleAt(rows, e); due > now {
+			if due := idleAt(rows, e, now); due > now {
 				sh.wheel.file(sh, slot, due)
 				return
 			}

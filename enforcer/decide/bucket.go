@@ -125,6 +125,12 @@ func (p *Params) usedBucket(s State, now limit.Instant) uint64 {
 	return used
 }
 
+// missing returns the tokens that are gone, in fractions.
+func (p *Params) missing(s State, now limit.Instant) float64 {
+	t := p.minus(fullAt(s), span{ns: nanoseconds(now)})
+	return (float64(t.ns)*float64(p.requests) + float64(t.part)) / float64(p.per)
+}
+
 func (p *Params) retryBucket(s State, now limit.Instant, cost uint64) limit.Span {
 	full := p.plus(startOf(s, now), p.spanOf(cost))
 	wait := p.minus(full, p.plus(span{ns: nanoseconds(now)}, p.fill))

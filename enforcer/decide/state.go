@@ -57,6 +57,15 @@ func (p *Params) Debit(s State, now limit.Instant, n limit.Amount) State {
 	return p.add(s, now, uint64(n))
 }
 
+// Move takes cost tokens whether or not there is room, or gives them back when
+// cost is negative.
+func (p *Params) Move(s State, now limit.Instant, cost limit.Amount) State {
+	if cost < 0 {
+		return p.giveBack(s, now, magnitude(cost))
+	}
+	return p.Debit(s, now, cost)
+}
+
 // Used returns the tokens that are gone at now, rounded up: 0 for a state that
 // equals the initial one, more than the burst for one in debt.
 func (p *Params) Used(s State, now limit.Instant) limit.Amount {
@@ -70,6 +79,16 @@ func (p *Params) Used(s State, now limit.Instant) limit.Amount {
 		_, used = p.window(s, now)
 	}
 	return limit.Amount(min(used, math.MaxInt64))
+}
+
+// Level returns the tokens that are left at now, in fractions: the burst for a
+// state that equals the initial one, below zero for one in debt. It is an
+// estimate: Take decides exactly.
+func (p *Params) Level(s State, now limit.Instant) float64 {
+	if p.algorithm == Bucket {
+		return float64(p.burst) - p.missing(s, now)
+	}
+	return float64(p.burst) - float64(p.Used(s, now))
 }
 
 // Describe tells what a client may know of s at now. It leaves RetryAfter 0.

@@ -2,8 +2,10 @@ package engine
 
 import (
 	"github.com/sluice-dev/sluice/enforcer/account"
+	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/gossip"
 	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
 // counters shows the store to the gossip protocol. It is called with the
@@ -11,35 +13,39 @@ import (
 type counters struct{ *Engine }
 
 // Changed implements gossip.Counters.
-func (c counters) Changed(now limit.Instant, most int, f func(gossip.Entry)) {
-	c.store.Changed(now, most, func(e account.Entry) { f(entryOf(e)) })
+func (c counters) Changed(now limit.Instant, most int, f func(*share.Counter) bool) {
+	c.store.Changed(now, most, f)
 }
 
-// Debit implements gossip.Counters.
-func (c counters) Debit(now limit.Instant, counter gossip.Counter, n limit.Amount) bool {
-	ref, ok := c.ref(now, counter)
-	if ok {
-		c.store.Debit(now, counter.Key, ref, n)
+// Sweep implements gossip.Counters.
+func (c counters) Sweep(now limit.Instant, most int, f func(*share.Counter) bool) {
+	c.store.Sweep(now, most, f)
+}
+
+// Shared implements gossip.Counters.
+func (c counters) Shared() int { return c.store.Shared() }
+
+// With implements gossip.Counters.
+func (c counters) With(now limit.Instant, id share.ID, create bool, f func(*share.Counter)) bool {
+	ref, ok := c.ref(now, id.Limit, id.Variant)
+	return ok && c.store.With(now, id.Key, ref, create, f)
+}
+
+// Flush implements gossip.Counters.
+func (c counters) Flush(now limit.Instant, most int) bool { return c.store.Flush(now, most) }
+
+// Rule implements gossip.Counters.
+func (c counters) Rule(now limit.Instant, id uint64, variant uint16) (*decide.Params, *share.Rule, bool) {
+	ref, ok := c.ref(now, id, variant)
+	if !ok {
+		return nil, nil, false
 	}
-	return ok
+	params, rule := c.store.Rule(ref)
+	return params, rule, true
 }
 
-// Raise implements gossip.Counters.
-func (c counters) Raise(now limit.Instant, counter gossip.Counter, used limit.Amount) bool {
-	ref, ok := c.ref(now, counter)
-	if ok {
-		c.store.Raise(now, counter.Key, ref, used)
-	}
-	return ok
-}
-
-// Has implements gossip.Counters.
-func (c counters) Has(key limit.Key) bool { return c.store.Has(key) }
-
-// Scan implements gossip.Counters.
-func (c counters) Scan(now limit.Instant, cursor uint64, most int, f func(gossip.Entry)) (uint64, bool) {
-	return c.store.Scan(now, cursor, most, func(e account.Entry) { f(entryOf(e)) })
-}
+// SetPool implements gossip.Counters.
+func (c counters) SetPool(nodes int) { c.store.SetPool(nodes, gossip.Delay) }
 
 // Reset implements gossip.Counters. Requests that are being decided may still
 // charge keys of the old seed; those say nothing soon.
@@ -52,16 +58,12 @@ func (c counters) Reset(limit.Instant) {
 
 // ref finds the meter of a peer's counter. One of a limit that a request brought
 // along is made if need be.
-func (c counters) ref(now limit.Instant, counter gossip.Counter) (account.Ref, bool) {
-	if r, ok := rateNamed(counter.Limit, counter.Variant); ok {
+func (c counters) ref(now limit.Instant, id uint64, variant uint16) (account.Ref, bool) {
+	if ref, ok := c.store.Ref(id, variant); ok {
+		return ref, true
+	}
+	if r, ok := rateNamed(id, variant); ok {
 		return c.addOwnLocked(now, r)
 	}
-	return c.store.Ref(counter.Limit, counter.Variant)
-}
-
-func entryOf(e account.Entry) gossip.Entry {
-	return gossip.Entry{
-		Counter: gossip.Counter{Key: e.Key, Limit: e.Limit, Variant: e.Variant},
-		Era:     e.Era, Own: e.Own, Used: e.Used,
-	}
+	return 0, false
 }

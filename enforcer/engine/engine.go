@@ -20,7 +20,10 @@ import (
 
 // expireBudget is how many counters one Tick may forget: at one Tick each
 // gossip.Interval more than a node can make.
-const expireBudget = 50_000
+const (
+	expireBudget = 50_000
+	expireEvery  = 20 * limit.Millisecond
+)
 
 // Options configure an Engine.
 type Options struct {
@@ -50,8 +53,9 @@ type Engine struct {
 
 	// mu makes the drivers' calls one after another. Decide never waits for it,
 	// except for a limit that a request brings along for the first time.
-	mu     sync.Mutex
-	gossip *gossip.Node // guarded by mu
+	mu       sync.Mutex
+	gossip   *gossip.Node  // guarded by mu
+	expireAt limit.Instant // guarded by mu
 }
 
 // force is what Decide needs to see as one: the policies, where the store has
@@ -75,7 +79,7 @@ func New(o Options) (*Engine, error) {
 	e.force.Store(&force{seed: o.Seed})
 	e.gossip, err = gossip.New(gossip.Options{
 		Name: o.Node, Seed: gossip.Seed{Value: o.Seed, Born: o.Born},
-		Counters: counters{e}, MaxKeys: store.Stats().MaxKeys,
+		Counters: counters{e},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
@@ -91,7 +95,7 @@ func (e *Engine) SetPolicy(now limit.Instant, snapshot *policy.Snapshot) {
 	defer e.mu.Unlock()
 	meters := make([]account.Meter, len(snapshot.Meters))
 	for i, m := range snapshot.Meters {
-		meters[i] = account.Meter{Limit: m.Limit, Variant: m.Variant, Params: m.Params}
+		meters[i] = account.Meter{Limit: m.Limit, Variant: m.Variant, Params: m.Params, Flash: 1}
 	}
 	e.force.Store(&force{
 		snapshot: snapshot, meters: meters, refs: e.setMetersLocked(now, meters),
@@ -100,21 +104,26 @@ func (e *Engine) SetPolicy(now limit.Instant, snapshot *policy.Snapshot) {
 	e.gossip.Start(now)
 }
 
-// SetPeers replaces the addresses of the other nodes; this node's own may be
-// among them.
-func (e *Engine) SetPeers(now limit.Instant, addresses []string) {
+// SetView replaces the view of the pool: who the other nodes are, where, and
+// whether they can be reached.
+func (e *Engine) SetView(now limit.Instant, v gossip.View) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.gossip.SetPeers(now, addresses)
+	e.gossip.SetView(now, v)
 }
 
 // Tick does what time asks for: it shares what was admitted, and forgets
-// counters that say nothing any more. A driver calls it every gossip.Interval.
-func (e *Engine) Tick(now limit.Instant, out gossip.Outbox) {
+// counters that say nothing any more. It returns when a driver should call it
+// again at the latest.
+func (e *Engine) Tick(now limit.Instant, out gossip.Outbox) (next limit.Span) {
 	e.mu.Lock()
-	e.gossip.Tick(now, out)
-	e.mu.Unlock()
-	e.store.Expire(now, expireBudget)
+	defer e.mu.Unlock()
+	next = e.gossip.Tick(now, out)
+	if now >= e.expireAt {
+		e.expireAt = now.Add(expireEvery)
+		e.store.Expire(now, expireBudget)
+	}
+	return next
 }
 
 // Receive takes a frame from a peer. Its errors are those of gossip.Node.Receive.
@@ -130,6 +139,14 @@ func (e *Engine) Joined() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.gossip.Joined()
+}
+
+// Left says whether a node whose View says that it leaves has told the others all
+// that it took.
+func (e *Engine) Left() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.gossip.Left()
 }
 
 // Decide decides a request, charges its limits and fills in ans. It makes no

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/sluice-dev/sluice/enforcer/engine"
+	"github.com/sluice-dev/sluice/enforcer/gossip"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/match"
 	"github.com/sluice-dev/sluice/enforcer/policy"
@@ -47,7 +48,7 @@ func newEngine(t testing.TB, snapshot *policy.Snapshot) *engine.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.SetPeers(start, nil)
+	e.SetView(start, gossip.View{})
 	if snapshot != nil {
 		e.SetPolicy(start, snapshot)
 	}

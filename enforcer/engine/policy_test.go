@@ -76,7 +76,7 @@ func TestDecisionsRaceWithPolicyChanges(t *testing.T) {
 		for i := range 200 {
 			e.SetPolicy(start, []*policy.Snapshot{even, odd}[i%2])
 			e.Tick(start, nowhere{})
-			e.SetPeers(start, []string{fmt.Sprint(i)})
+			e.SetView(start, gossip.View{Members: []gossip.Member{{Name: limit.NodeID(fmt.Sprint(i)), Address: fmt.Sprint(i), State: gossip.Alive}}})
 			_ = e.Receive(start, fmt.Sprint(i), []byte("no frame"), nowhere{})
 			e.Report()
 		}

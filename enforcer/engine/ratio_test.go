@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/sluice-dev/sluice/enforcer/engine"
+	"github.com/sluice-dev/sluice/enforcer/gossip"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/policy"
 	"github.com/sluice-dev/sluice/enforcer/request"
@@ -100,7 +101,7 @@ func millionClients(b *testing.B) (*engine.Engine, []string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	e.SetPeers(start, nil)
+	e.SetView(start, gossip.View{})
 	e.SetPolicy(start, compile(b, perClient("client", 1000, "1h", 1_000_000)))
 	names := make([]string, million)
 	for i := range names {

@@ -47,7 +47,7 @@ func (p *pool) boot(i int) {
 	p.t.Helper()
 	p.boots++
 	e, err := engine.New(engine.Options{
-		Node: limit.NodeID(fmt.Sprintf("node-%d", i)), MaxKeys: 10_000,
+		Node: nameOf(i), MaxKeys: 10_000,
 		Seed: match.Seed{0: byte(i), 15: p.boots}, Born: p.Now(),
 	})
 	if err != nil {
@@ -60,16 +60,29 @@ func (p *pool) boot(i int) {
 			p.t.Errorf("node %d: %v", i, err)
 		}
 	})
-	e.SetPeers(p.Now(), p.addrs)
+	e.SetView(p.Now(), p.view(i))
 	e.SetPolicy(p.Now(), p.snapshot)
-	p.Every(p.Now().Add(limit.Span(p.Rand().Int64N(int64(gossip.Interval)))), gossip.Interval, func() bool {
-		if p.nodes[i] != e {
-			return false
+	var tick func()
+	tick = func() {
+		if p.nodes[i] == e {
+			p.At(p.Now().Add(e.Tick(p.Now(), out)), tick)
 		}
-		e.Tick(p.Now(), out)
-		return true
-	})
+	}
+	p.At(p.Now().Add(limit.Span(p.Rand().Int64N(int64(gossip.Interval)))), tick)
 }
+
+// view is the pool as node i sees it.
+func (p *pool) view(i int) gossip.View {
+	v := gossip.View{Expected: len(p.addrs)}
+	for j, addr := range p.addrs {
+		if j != i {
+			v.Members = append(v.Members, gossip.Member{Name: nameOf(j), Address: addr, State: gossip.Alive})
+		}
+	}
+	return v
+}
+
+func nameOf(i int) limit.NodeID { return limit.NodeID(fmt.Sprintf("node-%d", i)) }
 
 func (p *pool) kill(i int) {
 	p.nodes[i] = nil

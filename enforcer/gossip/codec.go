@@ -6,42 +6,63 @@ import (
 	"math"
 
 	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
 // A frame is one datagram, big-endian:
 //
-//	version 1 | kind 1 | flags 1 | name length 1 | name | life 8 |
-//	seed 16 | seed born 8 | round 4 |
-//	  ask:    cursor 8
-//	  page:   cursor 8 | next 8 | entries
+//	version 1 | kind 1 | flags 1 | life 8 | seq 4 | seed tag 4 |
+//	  hello:  seed 16 | born 8 | name
 //	  counts: entries
+//	  pull:   number 4
+//	  page:   number 4 | index 4 | pages 4 | entries
 //
 // and an entry, until the end of the frame:
 //
-//	key 16 | limit 8 | variant, era, own (zigzag), used as varints
+//	flags 1 | limit 8, variant where they differ from the last entry's | key 16 |
+//	  report: taken, level (zigzag), era | rate 3 | demand 3 | age | others' rate 3, demand 3
+//	  state:  level (zigzag), others | rate 3 | demand 3 | era, seen (zigzag)
 //
+// with numbers as varints, levels in 64ths of a token, rates in the upper 24 bits
+// of a float32 and ages in milliseconds. What flags say is zero is left out.
 // Whatever does not have this form exactly is refused as a whole.
 const (
 	// MaxFrame is the largest frame in bytes: it fits into one Ethernet packet
-	// under any tunnel in use.
+	// under any tunnel in use, with what a transport adds.
 	MaxFrame = 1200
 
-	version = 1
+	version = 2
 
-	flagSettled = 1 << 0 // the sender has joined
-	flagDone    = 1 << 1 // page: the last one
-	flagMore    = 1 << 2 // page: the next one follows without being asked for
+	flagSettled = 1 << 0 // of a frame: the sender has joined
 
-	headerSize   = 4 + 8 + 16 + 8 + 4 // without the name
-	minEntrySize = 16 + 8 + 4
-	maxEntrySize = 16 + 8 + 3 + 3*binary.MaxVarintLen64
+	headerSize   = 3 + 8 + 4 + 4
+	pageSize     = 12
+	maxEntrySize = 1 + 8 + 3 + 16 + 3*binary.MaxVarintLen64 + 3 + 4*3 + 5
+	levelUnit    = 64
+	maxLevel     = 1 << 52 // of a level in its unit
+)
+
+// The flags of an entry. fresh and exact, register and line share a bit.
+const (
+	entryState = 1 << iota
+	entryLimit
+	entryRate
+	entryDemand
+	entryFresh
+	entryRegister
+	entryHandOver
+	entryAge
+
+	entryExact = entryFresh
+	entryLine  = entryRegister
 )
 
 type kind uint8
 
 const (
-	kindCounts kind = 1 + iota
-	kindAsk
+	kindHello kind = 1 + iota
+	kindCounts
+	kindPull
 	kindPage
 )
 
@@ -50,148 +71,268 @@ const (
 type frame struct {
 	kind    kind
 	settled bool
-	node    []byte
 	life    uint64
-	seed    Seed
-	round   uint32
+	seq     uint32
+	tag     uint32
 
-	link // page; of an ask only the cursor
+	name []byte // hello
+	seed Seed
 
-	entries []Entry
+	number, index, pages uint32 // pull, page
+
+	entries []entry // counts, page
+}
+
+// entry is a report to a home, or a state that a home tells.
+type entry struct {
+	share.ID
+	isState bool
+	report  share.Report
+	state   share.State
 }
 
 // decode fills f from b. After an error f holds nothing of use.
 func (f *frame) decode(b []byte) error {
-	if len(b) > MaxFrame || len(b) < headerSize {
+	if len(b) < headerSize {
 		return fmt.Errorf("%w: %d bytes", ErrMalformed, len(b))
 	}
 	if b[0] != version {
 		return fmt.Errorf("%w: version %d, this is version %d", ErrMalformed, b[0], version)
 	}
-	flags, name := b[2], int(b[3])
-	f.kind, f.settled, f.done, f.more = kind(b[1]), flags&flagSettled != 0, flags&flagDone != 0, flags&flagMore != 0
-	if name == 0 || name > maxNodeName || len(b) < headerSize+name {
-		return fmt.Errorf("%w: node name of %d bytes", ErrMalformed, name)
-	}
-	f.node = append(f.node[:0], b[4:4+name]...)
-	b = b[4+name:]
-	f.life = binary.BigEndian.Uint64(b)
-	f.seed.Value = [16]byte(b[8:24])
-	f.seed.Born = limit.Instant(binary.BigEndian.Uint64(b[24:]))
-	f.round = binary.BigEndian.Uint32(b[32:])
-	b = b[36:]
+	f.kind, f.settled = kind(b[1]), b[2]&flagSettled != 0
+	f.life, f.seq, f.tag = binary.BigEndian.Uint64(b[3:]), binary.BigEndian.Uint32(b[11:]), binary.BigEndian.Uint32(b[15:])
 	f.entries = f.entries[:0]
+	rest := b[headerSize:]
 	switch {
-	case f.kind == kindCounts && flags&^flagSettled == 0:
-	case f.kind == kindAsk && flags&^flagSettled == 0 && len(b) == 8:
-		f.cursor = binary.BigEndian.Uint64(b)
+	case b[2]&^flagSettled != 0 || f.life == 0:
+	case f.kind == kindHello && len(rest) > 24 && len(rest) <= 24+maxNodeName:
+		f.seed = Seed{Value: [16]byte(rest), Born: limit.Instant(binary.BigEndian.Uint64(rest[16:]))}
+		f.name = append(f.name[:0], rest[24:]...)
 		return nil
-	case f.kind == kindPage && flags&^(flagSettled|flagDone|flagMore) == 0 && len(b) >= 16:
-		f.cursor, f.next = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
-		b = b[16:]
-	default:
-		return fmt.Errorf("%w: kind %d with flags %#x and %d bytes", ErrMalformed, f.kind, flags, len(b))
+	case f.kind == kindCounts:
+		return f.decodeEntries(rest)
+	case f.kind == kindPull && len(rest) == 4:
+		f.number = binary.BigEndian.Uint32(rest)
+		return nil
+	case f.kind == kindPage && len(rest) >= pageSize:
+		f.number, f.index, f.pages = binary.BigEndian.Uint32(rest), binary.BigEndian.Uint32(rest[4:]), binary.BigEndian.Uint32(rest[8:])
+		if f.index < f.pages && f.pages <= maxPages {
+			return f.decodeEntries(rest[pageSize:])
+		}
 	}
-	return f.decodeEntries(b)
+	return fmt.Errorf("%w: kind %d with flags %#x and %d bytes", ErrMalformed, b[1], b[2], len(b))
 }
 
 func (f *frame) decodeEntries(b []byte) error {
-	for len(b) > 0 {
-		var e Entry
-		n, ok := e.decode(b)
-		if !ok {
+	r := reader{b: b}
+	var last share.ID
+	for len(r.b) > 0 {
+		var e entry
+		if !r.entry(&e, &last) {
 			return fmt.Errorf("%w: entry %d", ErrMalformed, len(f.entries))
 		}
 		f.entries = append(f.entries, e)
-		b = b[n:]
 	}
 	return nil
 }
 
-// decode returns the size of the entry at the start of b.
-func (e *Entry) decode(b []byte) (int, bool) {
-	if len(b) < minEntrySize {
-		return 0, false
+// reader reads from b; bad once something was not there or out of bounds.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) bytes(n int) []byte {
+	if len(r.b) < n {
+		r.bad = true
+		return make([]byte, n)
 	}
-	e.Key = limit.Key{Hi: binary.BigEndian.Uint64(b), Lo: binary.BigEndian.Uint64(b[8:])}
-	e.Limit = binary.BigEndian.Uint64(b[16:])
-	at := 24
-	variant, n := binary.Uvarint(b[at:])
-	if at += n; n <= 0 || variant > math.MaxUint16 {
-		return 0, false
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *reader) uvarint(most uint64) uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 || v > most {
+		r.bad = true
+		return 0
 	}
-	era, n := binary.Uvarint(b[at:])
-	if at += n; n <= 0 {
-		return 0, false
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) varint(most int64) int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 || v > most || v < -most {
+		r.bad = true
+		return 0
 	}
-	own, n := binary.Varint(b[at:])
-	if at += n; n <= 0 {
-		return 0, false
+	r.b = r.b[n:]
+	return v
+}
+
+// rate reads a rate, which is neither negative nor infinite.
+func (r *reader) rate(present bool) float64 {
+	if !present {
+		return 0
 	}
-	used, n := binary.Uvarint(b[at:])
-	if at += n; n <= 0 || used > math.MaxInt64 || e.Key.IsZero() {
-		return 0, false
+	b := r.bytes(3)
+	v := math.Float32frombits(uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8)
+	if !(v >= 0 && v < 1e18) {
+		r.bad = true
+		return 0
 	}
-	e.Variant, e.Era, e.Own, e.Used = uint16(variant), era, limit.Amount(own), limit.Amount(used)
-	return at, true
+	return float64(v)
+}
+
+func (r *reader) entry(e *entry, last *share.ID) bool {
+	flags := r.bytes(1)[0]
+	if flags&entryLimit != 0 {
+		last.Limit = binary.BigEndian.Uint64(r.bytes(8))
+		last.Variant = uint16(r.uvarint(math.MaxUint16))
+	} else if last.Key.IsZero() {
+		return false // the first entry names its limit
+	}
+	key := r.bytes(16)
+	last.Key = limit.Key{Hi: binary.BigEndian.Uint64(key), Lo: binary.BigEndian.Uint64(key[8:])}
+	e.ID, e.isState = *last, flags&entryState != 0
+	if e.isState {
+		r.state(&e.state, flags)
+	} else {
+		r.report(&e.report, flags)
+	}
+	return !r.bad && !e.Key.IsZero()
+}
+
+func (r *reader) report(rep *share.Report, flags byte) {
+	rep.Fresh, rep.Register, rep.HandOver = flags&entryFresh != 0, flags&entryRegister != 0, flags&entryHandOver != 0
+	rep.Taken = r.varint(math.MaxInt64)
+	rep.Level = float64(r.varint(maxLevel)) / levelUnit
+	rep.Era = uint16(r.uvarint(math.MaxUint16))
+	rep.Rate, rep.Demand = r.rate(flags&entryRate != 0), r.rate(flags&entryDemand != 0)
+	if flags&entryAge != 0 {
+		rep.Age = limit.Span(r.uvarint(uint64(limit.Day/limit.Millisecond))) * limit.Millisecond
+	}
+	if rep.Register {
+		rep.OthersRate, rep.OthersDemand = r.rate(true), r.rate(true)
+	}
+}
+
+func (r *reader) state(s *share.State, flags byte) {
+	s.Exact, s.Line = flags&entryExact != 0, flags&entryLine != 0
+	s.Level = float64(r.varint(maxLevel)) / levelUnit
+	s.Others = int32(r.uvarint(math.MaxInt32))
+	s.Rate, s.Demand = r.rate(flags&entryRate != 0), r.rate(flags&entryDemand != 0)
+	if s.Line {
+		s.Era = uint16(r.uvarint(math.MaxUint16))
+		s.Seen = r.varint(math.MaxInt64)
+	}
+	if flags&(entryHandOver|entryAge) != 0 {
+		r.bad = true
+	}
 }
 
 // writer builds one frame at a time in a buffer that it keeps.
 type writer struct {
 	buf     []byte
 	entries int
+	last    share.ID
 }
 
-// begin starts a frame with the header of f.
-func (w *writer) begin(f *frame) {
-	if w.buf == nil {
-		w.buf = make([]byte, 0, MaxFrame)
-	}
+// begin starts a frame. What is between its first bytes and the entries is for
+// the caller to append.
+func (w *writer) begin(k kind, settled bool, life uint64, tag uint32) {
 	var flags byte
-	if f.settled {
+	if settled {
 		flags |= flagSettled
 	}
-	w.entries = 0
-	w.buf = append(w.buf[:0], version, byte(f.kind), flags, byte(len(f.node)))
-	w.buf = append(w.buf, f.node...)
-	w.buf = binary.BigEndian.AppendUint64(w.buf, f.life)
-	w.buf = append(w.buf, f.seed.Value[:]...)
-	w.buf = binary.BigEndian.AppendUint64(w.buf, uint64(f.seed.Born))
-	w.buf = binary.BigEndian.AppendUint32(w.buf, f.round)
+	w.entries, w.last = 0, share.ID{}
+	w.buf = append(w.buf[:0], version, byte(k), flags)
+	w.buf = binary.BigEndian.AppendUint64(w.buf, life)
+	w.buf = append(w.buf, 0, 0, 0, 0) // the number, when it is sent
+	w.buf = binary.BigEndian.AppendUint32(w.buf, tag)
 }
 
-// room is how many more entries surely fit.
-func (w *writer) room() int { return (MaxFrame - len(w.buf)) / maxEntrySize }
+// full says that another entry may not fit.
+func (w *writer) full() bool { return len(w.buf)+maxEntrySize > MaxFrame }
 
-func (w *writer) cursor(c uint64) { w.buf = binary.BigEndian.AppendUint64(w.buf, c) }
-
-// page writes the cursors of a page and returns where the second one is, for
-// finishPage.
-func (w *writer) page(cursor uint64) int {
-	w.cursor(cursor)
-	at := len(w.buf)
-	w.cursor(0)
-	return at
+// number writes the frame's number, and returns the frame.
+func (w *writer) number(seq uint32) []byte {
+	binary.BigEndian.PutUint32(w.buf[11:], seq)
+	return w.buf
 }
 
-// finishPage fills in what is known only after the entries were written.
-func (w *writer) finishPage(at int, next uint64, done, more bool) {
-	binary.BigEndian.PutUint64(w.buf[at:], next)
-	switch {
-	case done:
-		w.buf[2] |= flagDone
-	case more:
-		w.buf[2] |= flagMore
+// head writes what reports and states have in common.
+func (w *writer) head(id *share.ID, flags byte, rate, demand float64) {
+	if w.entries == 0 || id.Limit != w.last.Limit || id.Variant != w.last.Variant {
+		flags |= entryLimit
+	}
+	if rate > 0 {
+		flags |= entryRate
+	}
+	if demand > 0 {
+		flags |= entryDemand
+	}
+	w.buf = append(w.buf, flags)
+	if flags&entryLimit != 0 {
+		w.buf = binary.BigEndian.AppendUint64(w.buf, id.Limit)
+		w.buf = binary.AppendUvarint(w.buf, uint64(id.Variant))
+	}
+	w.buf = binary.BigEndian.AppendUint64(w.buf, id.Key.Hi)
+	w.buf = binary.BigEndian.AppendUint64(w.buf, id.Key.Lo)
+	w.last = *id
+	w.entries++
+}
+
+func (w *writer) report(id *share.ID, rep *share.Report) {
+	age := uint64(rep.Age / limit.Millisecond)
+	w.head(id, bit(rep.Fresh, entryFresh)|bit(rep.Register, entryRegister)|bit(rep.HandOver, entryHandOver)|bit(age > 0, entryAge), rep.Rate, rep.Demand)
+	w.buf = binary.AppendVarint(w.buf, rep.Taken)
+	w.level(rep.Level)
+	w.buf = binary.AppendUvarint(w.buf, uint64(rep.Era))
+	w.rates(rep.Rate, rep.Demand)
+	if age > 0 {
+		w.buf = binary.AppendUvarint(w.buf, min(age, uint64(limit.Day/limit.Millisecond)))
+	}
+	if rep.Register {
+		w.rate(rep.OthersRate)
+		w.rate(rep.OthersDemand)
 	}
 }
 
-func (w *writer) entry(e *Entry) {
-	w.entries++
-	w.buf = binary.BigEndian.AppendUint64(w.buf, e.Key.Hi)
-	w.buf = binary.BigEndian.AppendUint64(w.buf, e.Key.Lo)
-	w.buf = binary.BigEndian.AppendUint64(w.buf, e.Limit)
-	w.buf = binary.AppendUvarint(w.buf, uint64(e.Variant))
-	w.buf = binary.AppendUvarint(w.buf, e.Era)
-	w.buf = binary.AppendVarint(w.buf, int64(e.Own))
-	w.buf = binary.AppendUvarint(w.buf, uint64(max(0, e.Used)))
+func (w *writer) state(id *share.ID, s *share.State) {
+	w.head(id, entryState|bit(s.Exact, entryExact)|bit(s.Line, entryLine), s.Rate, s.Demand)
+	w.level(s.Level)
+	w.buf = binary.AppendUvarint(w.buf, uint64(max(0, s.Others)))
+	w.rates(s.Rate, s.Demand)
+	if s.Line {
+		w.buf = binary.AppendUvarint(w.buf, uint64(s.Era))
+		w.buf = binary.AppendVarint(w.buf, s.Seen)
+	}
+}
+
+func (w *writer) level(tokens float64) {
+	w.buf = binary.AppendVarint(w.buf, int64(min(max(math.Round(tokens*levelUnit), -maxLevel), maxLevel)))
+}
+
+func (w *writer) rates(rate, demand float64) {
+	if rate > 0 {
+		w.rate(rate)
+	}
+	if demand > 0 {
+		w.rate(demand)
+	}
+}
+
+func (w *writer) rate(v float64) {
+	bits := math.Float32bits(float32(v))
+	w.buf = append(w.buf, byte(bits>>24), byte(bits>>16), byte(bits>>8))
+}
+
+func bit(set bool, flag byte) byte {
+	if set {
+		return flag
+	}
+	return 0
 }

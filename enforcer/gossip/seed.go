@@ -27,29 +27,37 @@ func (s Seed) before(o Seed) bool {
 	return bytes.Compare(s.Value[:], o.Value[:]) < 0
 }
 
-// agree settles which seed the pool uses, and says whether the sender of f uses
-// the same one as this node does now. A node that has joined is not overruled by
-// one that has not, however early the clock of the newcomer claims it started;
-// among equals the oldest seed wins. Every node joins in the end, so all of them
-// end with one seed.
-func (n *Node) agree(now limit.Instant, f *frame) bool {
+// tag is what frames carry of a seed, to tell that it is the same.
+func (s Seed) tag() uint32 { return binary.BigEndian.Uint32(s.Value[:]) ^ uint32(s.Born) }
+
+// agree settles which seed the pool uses, and says whether the sender of a hello
+// uses the same one as this node does now. A node that has joined is not
+// overruled by one that has not, however early the clock of the newcomer claims
+// it started; among equals the oldest seed wins. Every node joins in the end, so
+// all of them end with one seed.
+func (n *Node) agree(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 	if f.seed == n.seed {
 		return true
 	}
 	wins := f.seed.before(n.seed)
-	if f.settled != n.settled {
+	if f.settled != n.join.settled {
 		wins = f.settled
 	}
 	if !wins {
 		n.stats.Foreign++
+		n.hello(now, p, out)
 		return false
 	}
 	n.seed = f.seed
 	n.stats.Reseeded++
-	n.queue = newWaves()
-	for _, p := range n.peers {
-		p.restart()
-		p.ledger.clear()
+	n.homes = newHomes()
+	for _, q := range n.peers {
+		if q != nil {
+			q.out.entries = 0
+			q.serving = serving{number: q.serving.number}
+			q.pull = pull{number: q.pull.number}
+			q.greetAt = now
+		}
 	}
 	n.counters.Reset(now)
 	return true

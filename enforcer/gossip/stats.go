@@ -1,6 +1,12 @@
 package gossip
 
-import "github.com/sluice-dev/sluice/enforcer/limit"
+import (
+	"slices"
+	"strings"
+
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/share"
+)
 
 // Stats count what a Node did since its start.
 type Stats struct {
@@ -11,44 +17,55 @@ type Stats struct {
 	Foreign   uint64 // of those: ignored because of another hash seed
 	Entries   uint64 // entries received
 	Stale     uint64 // of those: overtaken by a newer one
+	Misplaced uint64 // of those: for a home that is elsewhere
+	Reports   uint64 // entries sent to homes
+	States    uint64 // entries sent as a home
 	Sent      uint64 // frames sent
 	SentBytes uint64 // their size, without what the network adds
 	Reseeded  uint64 // times that another node's seed was adopted, and all counters forgotten
-	Known     int    // peers' counts that are remembered now
+	Homes     int    // counters whose home this node is
+	Shared    int    // counters that are shared now
+
+	// Over is, by limit, how many tokens the pool admitted that were not there,
+	// of counters whose home is this node.
+	Over map[uint64]float64
+}
+
+func (s *Stats) over(id share.ID, tokens float64) {
+	if tokens > 0 {
+		if s.Over == nil {
+			s.Over = map[uint64]float64{}
+		}
+		s.Over[id.Limit] += tokens
+	}
 }
 
 // Stats returns the counts so far.
 func (n *Node) Stats() Stats {
 	s := n.stats
-	for _, p := range n.peers {
-		s.Known += p.ledger.len
+	s.Homes, s.Shared = len(n.homes.list), n.counters.Shared()
+	s.Over = make(map[uint64]float64, len(n.stats.Over))
+	for id, tokens := range n.stats.Over {
+		s.Over[id] = tokens
 	}
 	return s
 }
 
 // Peer is what a node knows of one of its peers.
 type Peer struct {
-	Address string
+	Member
 
-	// Self says that the address is the node's own, and Alias that it is another
-	// address of a node that is heard already.
-	Self, Alias bool
-
-	// Name is what the peer calls itself, and LastHeard when it last spoke; both
-	// are meaningless while Heard is false.
+	// LastHeard is when it last spoke, valid if Heard.
 	Heard     bool
-	Name      limit.NodeID
 	LastHeard limit.Instant
-
-	// Synced says that the peer's counters have been taken over and that it has
-	// not been away since.
-	Synced bool
 }
 
 // Peers appends what is known of each peer to list, ordered by address.
 func (n *Node) Peers(list []Peer) []Peer {
-	for _, p := range n.peers {
-		list = append(list, Peer{Address: p.address, Self: p.self, Alias: p.alias, Heard: p.heard, Name: p.node, LastHeard: p.lastHeard, Synced: p.synced})
+	from := len(list)
+	for _, p := range n.byAddr {
+		list = append(list, Peer{Member: p.Member, Heard: p.heard, LastHeard: p.lastHeard})
 	}
+	slices.SortFunc(list[from:], func(a, b Peer) int { return strings.Compare(a.Address, b.Address) })
 	return list
 }

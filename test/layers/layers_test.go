@@ -32,6 +32,7 @@ var rows = []row{
 	{[]string{"api/v1alpha1", "config/crd"}, "clients of the API must not inherit the operator"},
 	{[]string{"enforcer/limit"}, "the words that everything else is written in"},
 	{[]string{"enforcer/request", "enforcer/decide"}, "arithmetic knows no requests, and a request knows no arithmetic"},
+	{[]string{"enforcer/share", "enforcer/ring"}, "what nodes tell of a counter, and which node is asked, are arithmetic too"},
 	{[]string{"enforcer/expression"}, "expressions read requests and nothing else"},
 	{[]string{"enforcer/policy"}, "a document compiles without knowing where it is enforced"},
 	{[]string{"enforcer/match", "enforcer/account"}, "what to charge and what has been charged are separate questions"},

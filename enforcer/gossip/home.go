@@ -1,0 +1,230 @@
+package gossip
+
+import (
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/share"
+)
+
+const (
+	// registerWait is how long a node that has become the home of a counter waits
+	// for those who take from it to say so.
+	registerWait = 5 * Interval
+
+	// urgentTokens is by how many tokens a level must have fallen for the others to
+	// be told at once.
+	urgentTokens = 2
+
+	// homeSweepTicks is in how many Ticks every home is looked at.
+	homeSweepTicks = 20
+)
+
+// home is a counter whose home this node is.
+type home struct {
+	share.Home
+	share.ID
+	dirty bool
+	place int // in homes.list
+}
+
+// homes are the counters whose home this node is.
+type homes struct {
+	byKey  map[limit.Key]*home
+	list   []*home
+	dirty  []*home
+	urgent []*home
+	next   int // of list, in the sweep
+}
+
+func newHomes() homes { return homes{byKey: map[limit.Key]*home{}} }
+
+func (hs *homes) has(k limit.Key) bool { return hs.byKey[k] != nil }
+
+// open returns the home of a counter, and makes it for a report of one that is
+// not known; nil when its limit is not known here. A counter that somebody knew
+// before this node did is not told of before all have registered.
+func (hs *homes) open(now limit.Instant, id share.ID, rep *share.Report, counters Counters) *home {
+	if h := hs.byKey[id.Key]; h != nil {
+		return h
+	}
+	_, rule, ok := counters.Rule(now, id.Limit, id.Variant)
+	if !ok {
+		return nil
+	}
+	ready := now
+	if rep.Register || !rep.Fresh {
+		ready = now.Add(registerWait)
+	}
+	h := &home{Home: *share.NewHome(rule, now, ready), ID: id, place: len(hs.list)}
+	hs.byKey[id.Key] = h
+	hs.list = append(hs.list, h)
+	return h
+}
+
+func (hs *homes) close(h *home) {
+	delete(hs.byKey, h.Key)
+	last := hs.list[len(hs.list)-1]
+	hs.list[h.place], last.place = last, h.place
+	hs.list = hs.list[:len(hs.list)-1]
+}
+
+// gone ends the lines of a node.
+func (hs *homes) gone(now limit.Instant, node int32, counters Counters) {
+	for _, h := range hs.list {
+		if p, r, ok := counters.Rule(now, h.Limit, h.Variant); ok {
+			h.Gone(p, r, node, now)
+		}
+		hs.touch(h)
+	}
+}
+
+// touch has a home looked at in the next Tick.
+func (hs *homes) touch(h *home) {
+	if !h.dirty {
+		h.dirty = true
+		hs.dirty = append(hs.dirty, h)
+	}
+}
+
+// hearReport takes what a node reports to this one as a counter's home. A report
+// for a home that is elsewhere, as far as this node knows, is not used: its sender
+// will come to know it, and register there.
+func (n *Node) hearReport(now limit.Instant, p *peer, seq uint32, e *entry) {
+	h := n.homes.byKey[e.Key]
+	if h == nil {
+		if first, _ := n.ring.Owner(e.Key); first != self {
+			n.stats.Misplaced++
+			return
+		}
+		if h = n.homes.open(now, e.ID, &e.report, n.counters); h == nil {
+			return
+		}
+	}
+	n.apply(now, h, share.Sender{Node: p.number, Life: uint32(p.life), Seq: seq}, &e.report)
+}
+
+func (n *Node) apply(now limit.Instant, h *home, from share.Sender, rep *share.Report) {
+	p, r, ok := n.counters.Rule(now, h.Limit, h.Variant)
+	if !ok {
+		return
+	}
+	fell, ok := h.Apply(p, r, from, rep, now)
+	if !ok {
+		n.stats.Stale++
+		return
+	}
+	n.homes.touch(h)
+	if fell >= urgentTokens {
+		n.homes.urgent = append(n.homes.urgent, h)
+	}
+}
+
+// tickUrgent tells at once of counters that fell by more than a little.
+func (n *Node) tickUrgent(now limit.Instant, out Outbox) {
+	for _, h := range n.homes.urgent {
+		n.checkHome(now, h, out)
+	}
+	n.homes.urgent = n.homes.urgent[:0]
+}
+
+// tickHomes looks at the homes that heard something.
+func (n *Node) tickHomes(now limit.Instant, out Outbox) {
+	hs := &n.homes
+	n.tickUrgent(now, out)
+	for _, h := range hs.dirty {
+		h.dirty = false
+		n.checkHome(now, h, out)
+	}
+	hs.dirty = hs.dirty[:0]
+}
+
+// sweepHomes looks at some of the others.
+func (n *Node) sweepHomes(now limit.Instant, out Outbox) {
+	hs := &n.homes
+	for range len(hs.list)/homeSweepTicks + 1 {
+		if hs.next >= len(hs.list) {
+			hs.next = 0
+			break
+		}
+		if h := hs.list[hs.next]; n.keepHome(now, h, out) {
+			hs.next++
+		} else {
+			hs.close(h)
+		}
+	}
+}
+
+// keepHome looks at a home, and says whether to keep it.
+func (n *Node) keepHome(now limit.Instant, h *home, out Outbox) bool {
+	p, r, ok := n.counters.Rule(now, h.Limit, h.Variant)
+	if !ok || h.Idle(p, r, now) {
+		return h.dirty // it is in the list of those
+	}
+	if first, _ := n.ring.Owner(h.Key); first != self {
+		if to := n.byNumber(first); to != nil {
+			rep := h.HandOver(p, r, now)
+			n.room(to, out)
+			to.out.report(&h.ID, &rep)
+		}
+		return h.dirty
+	}
+	n.checkHome(now, h, out)
+	return true
+}
+
+func (n *Node) checkHome(now limit.Instant, h *home, out Outbox) {
+	p, r, ok := n.counters.Rule(now, h.Limit, h.Variant)
+	if !ok {
+		return
+	}
+	_, heir := n.ring.Owner(h.Key)
+	h.Check(p, r, now, n.missing(), self, heir, &audience{n, h, now, out})
+	n.stats.over(h.ID, h.Over())
+}
+
+// missing is for how long nodes that did not register are supposed to go on: it
+// takes a moment until all have the same view of the pool, and those that cannot
+// be reached may be taking tokens all the same.
+func (n *Node) missing() limit.Span {
+	if n.holding {
+		return share.Hold
+	}
+	return 50 * Interval
+}
+
+// audience sends what a home tells.
+type audience struct {
+	*Node
+	h   *home
+	now limit.Instant
+	out Outbox
+}
+
+// Tell implements share.Audience.
+func (a *audience) Tell(node int32, s *share.State) {
+	if node == self {
+		a.counters.With(a.now, a.h.ID, true, func(c *share.Counter) {
+			c.Settle(a.now)
+			if !s.Line || s.Era == c.Local.Era {
+				c.Hear(a.now, s)
+			}
+		})
+		return
+	}
+	if p := a.byNumber(node); p != nil && p.State != Unreachable {
+		a.room(p, a.out)
+		p.out.state(&a.h.ID, s)
+		a.stats.States++
+	}
+}
+
+// TellRest implements share.Audience.
+func (a *audience) TellRest(s *share.State, heard func(int32) bool) {
+	if !heard(self) {
+		a.Tell(self, s)
+	}
+	for _, p := range a.peers {
+		if p != nil && !heard(p.number) {
+			a.Tell(p.number, s)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package gossip
+
+import (
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/share"
+)
+
+const (
+	// maxChecks bounds the counters that are looked at in one Tick because
+	// requests were decided on them. Above it they wait for their turn.
+	maxChecks = 50_000
+
+	// sweepTicks is in how many Ticks every shared counter is looked at.
+	sweepTicks = 10
+)
+
+// check looks whether the home of a counter should hear of it, and says whether
+// the counter is still shared.
+func (n *Node) check(now limit.Instant, c *share.Counter, out Outbox) bool {
+	c.Settle(now)
+	l := c.Local
+	if was := l.Home; was.View != n.view {
+		first, _ := n.ring.Owner(c.Key)
+		l.Home = share.HomeRef{Node: first, View: n.view}
+		if was.View != 0 && was.Node != first && !l.Idle(now) {
+			l.Seq = 0
+			rep := c.Register(now)
+			n.tell(now, c, first, &rep, out)
+			return true
+		}
+	}
+	if l.Home.Node == self {
+		if n.homes.has(c.Key) || c.Due(now) {
+			rep := c.Report(now)
+			n.tell(now, c, self, &rep, out)
+		}
+	} else if c.Due(now) || n.leaving && l.Owes(now) {
+		rep := c.Report(now)
+		n.tell(now, c, l.Home.Node, &rep, out)
+	}
+	return !l.Idle(now)
+}
+
+// tell hands a report to the home.
+func (n *Node) tell(now limit.Instant, c *share.Counter, home int32, rep *share.Report, out Outbox) {
+	if home == self {
+		if h := n.homes.open(now, c.ID, rep, n.counters); h != nil {
+			if rep.Register {
+				h.Seed(c.Params, c.Rule, c.Local, *c.State, now)
+			}
+			n.apply(now, h, share.Sender{Node: self, Life: uint32(n.life), Seq: n.seq}, rep)
+		}
+		return
+	}
+	if p := n.byNumber(home); p != nil {
+		n.room(p, out)
+		p.out.report(&c.ID, rep)
+		n.stats.Reports++
+	}
+}
+
+// hearState takes what a home says of a counter.
+func (n *Node) hearState(now limit.Instant, p *peer, seq uint32, e *entry) {
+	n.counters.With(now, e.ID, true, func(c *share.Counter) {
+		l := c.Local
+		c.Settle(now)
+		if l.Home.View != n.view {
+			first, _ := n.ring.Owner(c.Key)
+			if l.Home.View != 0 && l.Home.Node != first {
+				return // the next check registers with the new home, which tells us
+			}
+			l.Home = share.HomeRef{Node: first, View: n.view}
+		}
+		if l.Home.Node != p.number || l.Seq != 0 && int32(seq-l.Seq) < 0 || e.state.Line && e.state.Era != l.Era {
+			n.stats.Stale++
+			return
+		}
+		l.Seq = seq
+		c.Hear(now, &e.state)
+	})
+}

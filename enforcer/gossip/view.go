@@ -1,0 +1,139 @@
+package gossip
+
+import (
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/ring"
+)
+
+// MemberState is what membership knows of a member. The zero value is no state.
+type MemberState uint8
+
+// The states of a member.
+const (
+	// Alive: it answers.
+	Alive MemberState = iota + 1
+	// Leaving: it answers, and has said that it is going to stop.
+	Leaving
+	// Unreachable: it should be there, and does not answer.
+	Unreachable
+)
+
+// Member is another node of the pool, as membership sees it.
+type Member struct {
+	Name    limit.NodeID // unique in the pool
+	Address string       // names it in Outbox.Send and Receive
+	State   MemberState
+}
+
+// View is who belongs to the pool, as membership sees it. A member that is
+// missing from a View is known to be gone.
+type View struct {
+	// Members are the other nodes. A node that is not known by name yet is not
+	// among them.
+	Members []Member
+
+	// Expected is how many nodes the pool should have, this one included; at least
+	// the members and this one are expected.
+	Expected int
+
+	// Leaving says that this node is going to stop.
+	Leaving bool
+}
+
+// SetView replaces the view of the pool. What is known of members that stay is
+// kept.
+func (n *Node) SetView(now limit.Instant, v View) {
+	stays := map[string]bool{}
+	for _, m := range v.Members {
+		if m.Name == n.name {
+			continue
+		}
+		stays[m.Address] = true
+		p := n.byAddr[m.Address]
+		switch {
+		case p == nil:
+			p = &peer{Member: m, greetAt: now}
+			n.byAddr[m.Address] = p
+			n.number(p)
+		case p.Name != m.Name: // another node took the address over
+			n.renumber(now, p)
+			p.life, p.former = 0, p.life
+		}
+		p.Member = m
+	}
+	for addr, p := range n.byAddr {
+		if !stays[addr] {
+			delete(n.byAddr, addr)
+			n.peers[p.number-1] = nil
+			n.homes.gone(now, p.number, n.counters)
+		}
+	}
+	n.expected = max(v.Expected, len(n.byAddr)+1)
+	n.leaving = n.leaving || v.Leaving
+	n.rebuild()
+	if !n.join.listed {
+		n.join.listed, n.join.since = true, now
+	}
+	n.endUnreachable(now)
+	n.settle(now)
+}
+
+// number gives a peer a number that no other node has or had.
+func (n *Node) number(p *peer) {
+	n.peers = append(n.peers, p)
+	p.number = int32(len(n.peers))
+}
+
+// renumber makes a peer another node: it has been restarted, so what it counts
+// begins anew, and it has forgotten whose home it was.
+func (n *Node) renumber(now limit.Instant, p *peer) {
+	n.peers[p.number-1] = nil
+	n.homes.gone(now, p.number, n.counters)
+	n.number(p)
+}
+
+// rebuild makes the ring of those who can be the home of a counter. Every node
+// makes the same one of the same view.
+func (n *Node) rebuild() {
+	alive, reached := 1, 1
+	nodes := make([]ring.Node, 0, len(n.byAddr)+1)
+	for _, p := range n.byAddr {
+		if p.State != Unreachable {
+			reached++
+		}
+		if p.State == Alive {
+			alive++
+			nodes = append(nodes, ring.Node{Name: p.Name, Number: p.number})
+		}
+	}
+	if !n.leaving || alive == 1 {
+		nodes = append(nodes, ring.Node{Name: n.name, Number: self})
+	}
+	n.ring = ring.New(nodes)
+	n.view++
+	n.counters.SetPool(max(reached, len(n.byAddr)+1))
+	// Those who reach most of the pool may suppose that the rest is down. Any
+	// others may be on the small side of a split network, or on one of two equal
+	// ones: they leave the rest its part of every limit.
+	n.holding = 2*reached <= n.expected && reached < n.expected
+}
+
+// endUnreachable ends the lines of those who are down.
+func (n *Node) endUnreachable(now limit.Instant) {
+	for _, p := range n.byAddr {
+		if p.State == Unreachable && !n.holding {
+			n.homes.gone(now, p.number, n.counters)
+		}
+	}
+}
+
+// self is the number of this node.
+const self = 0
+
+// byNumber returns a peer, or nil when it is gone or this node itself.
+func (n *Node) byNumber(number int32) *peer {
+	if number < 1 || int(number) > len(n.peers) {
+		return nil
+	}
+	return n.peers[number-1]
+}

@@ -1,0 +1,325 @@
+package share
+
+import (
+	"math"
+	"slices"
+
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+// State is what a home tells a node of a counter. It replaces what it told
+// before.
+type State struct {
+	Level        float64 // tokens left, less those of the node beyond Seen
+	Rate, Demand float64 // of all other nodes together, tokens per second
+	Others       int32   // nodes that touched the counter lately, but for this one
+	Exact        bool    // tell exactly: the counter is near its limit, or may soon be
+
+	// Line says that the home knows the node's own consumption, up to Seen tokens
+	// of the node's Era. Without it the node is taken to have told all but what it
+	// knows that it has not.
+	Line bool
+	Seen int64
+	Era  uint16
+}
+
+// Home is what the rendezvous peer of a counter knows of it: the one global
+// level, and a line for each node that takes from it. Make one with NewHome. It
+// is not safe for concurrent use.
+//
+// Invariants: rate and demand are the sums over lines; consumed is the sum of
+// all that lines say was taken since the Home was made.
+type Home struct {
+	state    decide.State
+	rest     float64 // tokens taken that state has not been debited yet
+	at       limit.Instant
+	consumed float64
+
+	rate, demand float64
+	lines        []line // by node
+
+	// Tokens that came in and had no room, in all, and of those the ones that late
+	// debits may still be refunded from: at once, and after an outage.
+	clipped, pool, longPool float64
+
+	// What everybody without a line, and the heir, were told last.
+	silent, heir note
+
+	ready                  limit.Instant // until then nodes register, and nobody is told
+	young                  bool          // until ready: registrations set the level
+	othersRate, othersDmnd float64       // what those who registered believe in all
+	ghost                  Line          // of nodes that did not register
+
+	exact   bool
+	heard   limit.Instant
+	over    float64 // tokens admitted that were not there
+	overMax float64 // deepest debt since the counter was last out of debt
+}
+
+// line is one node's part of a counter.
+type line struct {
+	Line
+	node    int32
+	life    uint32
+	seq     uint32
+	era     uint16
+	clipped float64 // Home.clipped when the line was heard last
+	told    note
+	woken   limit.Instant
+}
+
+// note is what somebody was told, and when: how much his view was too high then,
+// and by what it changes.
+type note struct {
+	known        bool
+	at           limit.Instant // when he was told
+	base         limit.Instant // since when the rest counts
+	off          float64       // his level less ours, at base
+	consumed     float64       // Home.consumed at base
+	taken        float64       // of his own line, at base
+	rate, demand float64
+}
+
+// error returns how much too high his view is now.
+func (n *note) error(h *Home, own float64, now limit.Instant) float64 {
+	return n.off + (h.consumed - n.consumed) - n.rate*since(n.base, now) - (own - n.taken)
+}
+
+// NewHome returns the Home of a counter that nobody has taken from, as far as is
+// known. When others may know more, nothing is told before ready.
+func NewHome(r *Rule, now, ready limit.Instant) *Home {
+	h := &Home{at: now, ready: ready, young: ready > now, heard: now}
+	if !h.young { // it has been full for long, as far as anybody knows
+		h.longPool = longPool * r.rate
+		h.pool, h.clipped = h.longPool, h.longPool
+	}
+	return h
+}
+
+// longPool is for how many seconds what came in and had no room is remembered.
+const longPool = 30
+
+// Seed sets what this node itself believes of the counter whose home it has
+// become.
+func (h *Home) Seed(p *decide.Params, r *Rule, l *Local, s decide.State, now limit.Instant) {
+	h.setLevel(p, r, l.level(p, r, s, now)-r.slack, now)
+	h.othersRate, h.othersDmnd = l.rate+l.admitRate(now), l.demand+l.asked.rate(now)
+}
+
+// settle lets the lines go on until now.
+func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
+	if now <= h.at {
+		return
+	}
+	was, d := h.at, since(h.at, now)
+	before := p.Level(h.state, was) - h.rest
+	h.at = now
+	h.rest += h.rate * d
+	h.consumed += h.rate * d
+	h.state = debit(p, h.state, was, &h.rest)
+	if r.refill {
+		if lost := before + (r.rate-h.rate)*d - (p.Level(h.state, now) - h.rest); lost > 1e-6 {
+			h.clipped += lost
+			h.pool += lost
+			h.longPool = min(h.longPool+lost, longPool*r.rate)
+		}
+	}
+}
+
+// Level returns the tokens that are left.
+func (h *Home) level(p *decide.Params, now limit.Instant) float64 {
+	return p.Level(h.state, now) - h.rest
+}
+
+func (h *Home) setLevel(p *decide.Params, r *Rule, level float64, now limit.Instant) {
+	h.rest = p.Level(h.state, now) - min(max(level, -r.debt), r.burst)
+	h.state = debit(p, h.state, now, &h.rest)
+}
+
+// find returns where the line of a node is or belongs.
+func (h *Home) find(node int32) (int, bool) {
+	return slices.BinarySearchFunc(h.lines, node, func(l line, n int32) int { return int(l.node - n) })
+}
+
+// Sender says who made a report: the node, its life, and the order of what it
+// said in that life.
+type Sender struct {
+	Node int32
+	Life uint32
+	Seq  uint32
+}
+
+// Apply takes a report. It returns by how many tokens the level fell, and false
+// for a report that was overtaken by a newer one.
+func (h *Home) Apply(p *decide.Params, r *Rule, from Sender, rep *Report, now limit.Instant) (fell float64, ok bool) {
+	h.settle(p, r, now)
+	h.heard = now
+	if rep.HandOver {
+		h.register(p, r, rep, 0, 0, now)
+		return 0, true
+	}
+	i, known := h.find(from.Node)
+	if !known {
+		h.lines = slices.Insert(h.lines, i, line{node: from.Node})
+	}
+	l := &h.lines[i]
+	if known && l.life == from.Life && int32(from.Seq-l.seq) < 0 {
+		return 0, false
+	}
+	before := h.level(p, now)
+	if known = known && l.life == from.Life && l.era == rep.Era; !known {
+		h.setLine(p, r, l, Line{Taken: int64(l.at(now)), At: now}, 0, false) // a former life goes on no more
+		l.Line, l.life, l.era, l.told = Line{At: now}, from.Life, rep.Era, note{}
+		l.clipped = 0 // the report's age bounds what it is refunded
+	}
+	l.seq = from.Seq
+	next := Line{Taken: rep.Taken, Rate: rep.Rate, Demand: rep.Demand, At: now}
+	switch {
+	case known || rep.Fresh && !rep.Register:
+		h.setLine(p, r, l, next, rep.Age, true)
+	default: // it took those tokens before this node was the home, or has forgotten
+		h.setLine(p, r, l, next, 0, false)
+		h.register(p, r, rep, l.Rate, l.Demand, now)
+	}
+	h.rebase(l, rep.Level-h.level(p, now), now)
+	return before - h.level(p, now), true
+}
+
+// rebase notes how wrong the view of a node is: it said so itself.
+func (h *Home) rebase(l *line, off float64, now limit.Instant) {
+	t := &l.told
+	if !t.known {
+		return
+	}
+	t.base, t.off, t.consumed, t.taken = now, off, h.consumed, float64(l.Taken)
+}
+
+// register makes use of what a node believes of a counter whose home this node
+// has just become.
+func (h *Home) register(p *decide.Params, r *Rule, rep *Report, rate, demand float64, now limit.Instant) {
+	if rep.Level < h.level(p, now) {
+		h.setLevel(p, r, rep.Level, now)
+	}
+	if !rep.Register {
+		return
+	}
+	if h.young {
+		h.othersRate = max(h.othersRate, rep.OthersRate+rep.Rate)
+		h.othersDmnd = max(h.othersDmnd, rep.OthersDemand+rep.Demand)
+		return
+	}
+	// A late one: it is part of what was missing.
+	h.setGhost(max(0, h.ghost.Rate-rate), max(0, h.ghost.Demand-demand), h.ghost.At)
+}
+
+// setLine replaces a line. What it says was taken more than expected is debited,
+// but for tokens that came in since and had no room: those would not be missing
+// now, had the word come at once.
+func (h *Home) setLine(p *decide.Params, r *Rule, l *line, next Line, age limit.Span, charge bool) {
+	if charge {
+		d := float64(next.Taken) - l.at(next.At)
+		h.consumed += d
+		h.rest += d - h.refund(r, l, d, age)
+		h.state = debit(p, h.state, next.At, &h.rest)
+		if h.level(p, next.At) < -r.debt {
+			h.setLevel(p, r, -r.debt, next.At)
+		}
+	}
+	l.clipped = h.clipped
+	h.rate += next.Rate - l.Rate
+	h.demand += next.Demand - l.Demand
+	h.tidy()
+	l.Line = next
+}
+
+// refund returns how many of d tokens that were reported late are covered by
+// tokens that had no room meanwhile.
+func (h *Home) refund(r *Rule, l *line, d float64, age limit.Span) float64 {
+	if d <= 0 || !r.refill {
+		return 0
+	}
+	most := min(h.clipped-l.clipped, r.rate*seconds(age+limit.Millisecond))
+	pool := &h.pool
+	if age > limit.Second {
+		pool = &h.longPool
+	} else {
+		h.pool = min(h.pool, max(0, most))
+	}
+	back := max(0, min(d, *pool, most))
+	*pool -= back
+	return back
+}
+
+// measure notes how many tokens were admitted that were not there: those by which
+// the debt is deeper than it was since there was none.
+func (h *Home) measure(p *decide.Params, r *Rule, now limit.Instant) {
+	// What a line may be wrong by is no debt yet.
+	debt := -(h.level(p, now) + r.slack + r.margin(0, 1))
+	switch {
+	case debt <= 0:
+		h.overMax = 0
+	case debt > h.overMax:
+		h.over += debt - h.overMax
+		h.overMax = debt
+	}
+}
+
+// tidy removes what rounding left of sums.
+func (h *Home) tidy() {
+	if math.Abs(h.rate) < 1e-6 {
+		h.rate = 0
+	}
+	if h.demand < 1e-6 {
+		h.demand = 0
+	}
+}
+
+// setGhost replaces the line of those who did not register.
+func (h *Home) setGhost(rate, demand float64, now limit.Instant) {
+	h.rate += rate - h.ghost.Rate
+	h.demand += demand - h.ghost.Demand
+	h.tidy()
+	h.ghost = Line{Rate: rate, Demand: demand, At: now}
+}
+
+// Over returns the tokens that were admitted and were not there, so far, and
+// begins anew.
+func (h *Home) Over() float64 {
+	over := h.over
+	h.over = 0
+	return over
+}
+
+// Gone says that a node will not take any more.
+func (h *Home) Gone(p *decide.Params, r *Rule, node int32, now limit.Instant) {
+	if i, ok := h.find(node); ok {
+		h.settle(p, r, now)
+		l := &h.lines[i]
+		h.setLine(p, r, l, Line{Taken: int64(l.at(now)), At: now}, 0, false)
+	}
+}
+
+// Below says whether less than a part of the burst is left.
+func (h *Home) Below(p *decide.Params, r *Rule, part float64, now limit.Instant) bool {
+	h.settle(p, r, now)
+	return h.level(p, now)+r.slack < part*r.full
+}
+
+// State returns what to tell a node that has not touched the counter.
+func (h *Home) State(p *decide.Params, r *Rule, now limit.Instant) State {
+	h.settle(p, r, now)
+	return State{Level: h.level(p, now), Rate: Round(h.rate), Demand: Round(h.demand), Others: int32(len(h.lines)), Exact: h.exact}
+}
+
+// HandOver returns what to tell the node that is the home from now on.
+func (h *Home) HandOver(p *decide.Params, r *Rule, now limit.Instant) Report {
+	s := h.State(p, r, now)
+	return Report{Level: s.Level, OthersRate: s.Rate, OthersDemand: s.Demand, Register: true, HandOver: true}
+}
+
+// Idle says that nothing is lost when h is forgotten.
+func (h *Home) Idle(p *decide.Params, r *Rule, now limit.Instant) bool {
+	h.settle(p, r, now)
+	return h.rate == 0 && h.demand == 0 && now.Sub(h.heard) > 5*limit.Second && h.level(p, now) >= r.burst-.01
+}

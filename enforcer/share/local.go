@@ -1,0 +1,220 @@
+package share
+
+import (
+	"math"
+
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+// Local is what one node believes of a counter that it shares, beside the
+// counter's State, which holds what all nodes took as far as this one knows. A
+// counter that is far from its limit has none. Its zero value is that of a
+// counter of which nothing is known. It is not safe for concurrent use.
+//
+// Invariants: 0 <= rest < 1 after Settle; taken only grows but for tokens given
+// back or leaked; said.Taken <= taken when nothing was given back since.
+type Local struct {
+	// What the home said last: tokens per second that the others take and are
+	// asked for, how many of them there are, and when it said so.
+	rate, demand float64
+	others       int32
+	known        bool
+	heard        limit.Instant
+
+	rest float64       // tokens that others took and that State has not been debited yet
+	at   limit.Instant // until when they are counted
+
+	own     decide.State // of a counter that only this node takes from: it never exceeds the limit alone
+	asked   demand
+	admits  float64 // tokens per second admitted, over admitTime, as of admitAt
+	admitAt limit.Instant
+	chance  float64 // of the last request; 1 where nothing was thinned
+	credit  float64 // of the thinning, 0 to 1
+
+	taken      int64 // tokens admitted here, in all
+	said       Line  // what was published
+	unsaid     float64
+	leakAt     limit.Instant
+	firstTaken limit.Instant // the earliest token that is not published
+	warmUntil  limit.Instant
+	stage      uint8 // reports since the last surprise, up to calmStage
+	quiet      bool  // the next report hands the counter back to silence
+	started    limit.Instant
+
+	// Of the protocol.
+	Home HomeRef
+	Era  uint16 // tells this Local from earlier ones of the same counter
+	Seq  uint32 // orders what its home says
+}
+
+// HomeRef says where a counter's home is, as of a view of the pool.
+type HomeRef struct {
+	Node int32
+	View uint32 // 0: not looked up yet
+}
+
+const (
+	admitTime = 0.3 // seconds
+	calmStage = 9
+)
+
+// Start makes l the Local of a counter of which this node took tokens without a
+// word before; untold is what is left of them after the leak.
+func (l *Local) Start(r *Rule, now limit.Instant, s decide.State, taken int64, untold float64, era uint16) {
+	age := limit.Span(0)
+	if leaked := float64(taken) - untold; leaked > 0 && r.leak > 0 {
+		age = limit.Span(min(leaked/r.leak, 100) * float64(limit.Second))
+	}
+	*l = Local{
+		at: now, own: s, chance: 1, taken: taken, unsaid: untold,
+		admitAt: now, leakAt: now, firstTaken: now.Add(-age), started: now, stage: calmStage, Era: era,
+	}
+}
+
+// First notes the request that gave rise to l, which is counted already.
+func (l *Local) First(now limit.Instant, cost limit.Amount) {
+	if cost > 0 {
+		l.asked.observe(now, float64(cost))
+		l.admits = float64(cost) / admitTime
+	}
+}
+
+// Fresh says that all that l counts was taken lately.
+func (l *Local) Fresh(now limit.Instant) bool { return now.Sub(l.started) < limit.Second }
+
+// Settle debits what the others have taken since the last time, as far as it is
+// known, and returns the state.
+func (l *Local) Settle(p *decide.Params, s decide.State, now limit.Instant) decide.State {
+	if now <= l.at {
+		return s
+	}
+	was := l.at
+	if d := seconds(min(now, l.heard.Add(Hold)).Sub(was)); d > 0 {
+		l.rest += l.rate * d
+	}
+	l.at = now
+	// As of the last time: what came in meanwhile and was taken at once was never
+	// lost for want of room.
+	return debit(p, s, was, &l.rest)
+}
+
+// debit takes the whole tokens of rest from s, or gives them back.
+func debit(p *decide.Params, s decide.State, now limit.Instant, rest *float64) decide.State {
+	n := math.Floor(*rest)
+	if n == 0 {
+		return s
+	}
+	*rest -= n
+	return p.Move(s, now, limit.Amount(n))
+}
+
+// Level returns the tokens that are left, of a settled state.
+func (l *Local) level(p *decide.Params, r *Rule, s decide.State, now limit.Instant) float64 {
+	return r.level(p, s, now) - l.rest
+}
+
+// chanceAt returns with what chance to admit a request when level tokens are
+// left: 1 where nobody else is asked.
+func (l *Local) chanceAt(r *Rule, level float64, now limit.Instant) float64 {
+	if l.demand <= 0 || now.Sub(l.heard) > Hold {
+		return 1
+	}
+	all := l.asked.rate(now) + l.demand
+	return r.chance(level, all, l.demand/all)
+}
+
+// Admits says whether cost tokens may be taken from a settled state. A cost of 0
+// is admitted when one of 1 would be, a negative one always.
+func (l *Local) Admits(p *decide.Params, r *Rule, s decide.State, now limit.Instant, cost limit.Amount) bool {
+	l.chance = 1
+	if cost < 0 {
+		return true
+	}
+	if _, ok := p.Take(l.own, now, cost); !ok {
+		return false
+	}
+	need := float64(max(1, cost))
+	level := l.level(p, r, s, now)
+	if level < need || !l.known && !r.Flash(p, l.own, now, cost) {
+		return false
+	}
+	l.chance = l.chanceAt(r, level, now)
+	return l.chance >= 1 || l.credit+l.chance >= 1
+}
+
+// Count notes the outcome of a request for which Admits was asked last.
+func (l *Local) Count(p *decide.Params, r *Rule, now limit.Instant, cost limit.Amount, admitted bool) {
+	if cost == 0 {
+		return
+	}
+	if cost > 0 {
+		if l.chance < 1 {
+			l.credit += l.chance
+			if admitted {
+				l.credit--
+			}
+			l.credit = min(max(l.credit, 0), 1)
+		}
+		l.asked.observe(now, float64(cost))
+	}
+	if !admitted {
+		return
+	}
+	l.own = p.Move(l.own, now, cost)
+	l.leakUnsaid(r, now)
+	if l.taken == l.said.Taken {
+		l.firstTaken = now
+	}
+	l.taken += int64(cost)
+	l.unsaid += float64(cost)
+	if cost > 0 {
+		l.admits = l.admits*decay(since(l.admitAt, now), admitTime) + float64(cost)/admitTime
+		l.admitAt = now
+	}
+}
+
+// leakUnsaid forgets of the tokens that are not published what a node may take
+// without a word.
+func (l *Local) leakUnsaid(r *Rule, now limit.Instant) {
+	if l.unsaid > 0 {
+		l.unsaid = max(0, l.unsaid-r.leak*since(l.leakAt, now))
+	}
+	l.leakAt = now
+}
+
+// Rescale carries l over to other parameters.
+func (l *Local) Rescale(now limit.Instant, from, to *decide.Params) {
+	l.own = decide.Rescale(l.own, now, from, to)
+}
+
+// Hear takes over what the home says of a settled state, and returns the state.
+// What this node took and the home does not know yet stays taken.
+func (l *Local) Hear(p *decide.Params, r *Rule, s decide.State, now limit.Instant, told *State) decide.State {
+	l.rate, l.demand, l.others = told.Rate, told.Demand, told.Others
+	l.heard, l.known = now, true
+	if told.Exact {
+		l.warmUntil = max(l.warmUntil, now.Add(warmTime))
+	}
+	unknown := float64(l.taken - told.Seen)
+	if !told.Line {
+		unknown = max(0, float64(l.taken)-l.said.at(now))
+	}
+	want := max(told.Level-unknown, -r.debt)
+	// rest is how much too high the state is.
+	l.rest = p.Level(s, now) - min(want, r.burst)
+	return debit(p, s, now, &l.rest)
+}
+
+// silent says that others expect nothing of this node, and that it owes them no
+// word below its allowance.
+func (l *Local) silent(now limit.Instant) bool {
+	return now >= l.warmUntil && l.said.Rate == 0 && l.said.Demand == 0
+}
+
+// Idle says that nothing is lost when l is forgotten: others expect nothing of
+// this node, and it expects nothing of them.
+func (l *Local) Idle(now limit.Instant) bool {
+	quietOthers := l.rate == 0 && l.demand == 0 || now.Sub(l.heard) > Hold
+	return l.silent(now) && l.unsaid < 1 && quietOthers
+}

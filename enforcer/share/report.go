@@ -1,0 +1,218 @@
+package share
+
+import (
+	"math"
+
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+// Line is what a node published of its consumption: a count, and how it goes on.
+// Everybody extrapolates it in the same way.
+type Line struct {
+	Taken        int64   // tokens
+	Rate, Demand float64 // tokens per second admitted, and asked for
+	At           limit.Instant
+}
+
+// at returns the count at now.
+func (l *Line) at(now limit.Instant) float64 {
+	return float64(l.Taken) + l.Rate*since(l.At, min(now, l.At.Add(Hold)))
+}
+
+// Report is what a node tells the home of a counter. It replaces what the node
+// told before: it may be repeated, and a lost one is mended by the next.
+type Report struct {
+	Taken        int64
+	Rate, Demand float64
+
+	// Level is the node's view of what is left. By it the home knows how wrong the
+	// node is.
+	Level float64
+
+	// Age is how long ago the first token was taken that is new in Taken.
+	Age limit.Span
+
+	// Era tells apart the lives of a counter on one node: in each Taken begins
+	// anew. Fresh says that all of Taken was taken within the last second.
+	Era   uint16
+	Fresh bool
+
+	// Register says that the node has just taken the receiver for the home.
+	// OthersRate and OthersDemand are then what it believes the others do.
+	Register                 bool
+	OthersRate, OthersDemand float64
+
+	// HandOver says that the report is a former home's, of the counter and not of
+	// what the node itself took.
+	HandOver bool
+}
+
+// Due says whether what l published has become so wrong that its home should
+// know. State is settled.
+func (l *Local) Due(p *decide.Params, r *Rule, s decide.State, now limit.Instant) bool {
+	if r.Alone() {
+		return false
+	}
+	l.leakUnsaid(r, now)
+	cold := now >= l.warmUntil
+	if cold {
+		if l.unsaid >= r.depth {
+			l.warmUntil = now.Add(warmTime)
+			return true
+		}
+		if l.silent(now) {
+			return false
+		}
+	}
+	level := l.level(p, r, s, now)
+	near := l.near(r, level, now)
+	admits := l.admitRate(now)
+	if cold && admits < .8*r.leak && !near {
+		l.quiet = true
+		return true
+	}
+	if l.off(r, level, now) {
+		return true
+	}
+	return l.demandMoved(r, near, now) || l.beat(r, near, admits, now)
+}
+
+// near says whether the counter is close enough to its limit for everybody's
+// demand to matter.
+func (l *Local) near(r *Rule, level float64, now limit.Instant) bool {
+	return level < r.full/2 || l.chanceAt(r, level, now) < 1
+}
+
+// off says whether the published count is wrong by more than the margin: too low,
+// or so high that others go without for nothing.
+func (l *Local) off(r *Rule, level float64, now limit.Instant) bool {
+	expected := l.said.at(now)
+	if math.Abs(float64(l.taken)-expected) >= r.margin(level, l.nodes()) {
+		return true
+	}
+	extrapolated := expected - float64(l.said.Taken)
+	return l.said.Rate > 0 && expected-float64(l.taken) > 1+3*math.Sqrt(extrapolated)
+}
+
+// demandMoved says whether the published demand is wrong, where it matters.
+func (l *Local) demandMoved(r *Rule, near bool, now limit.Instant) bool {
+	asked, said := l.asked.rate(now), l.said.Demand
+	matters := l.matters(asked)
+	switch {
+	case said > 0 && (asked < .02 || !matters && asked < .3*said): // went idle
+		return true
+	case said == 0 && matters && now < l.warmUntil:
+		return true
+	case !near:
+		return false
+	}
+	off := math.Abs(asked - said)
+	return off > .15*(asked+l.demand)/math.Sqrt(l.nodes()) && off*settleTime > .02 &&
+		off > 2*math.Sqrt(said/max(1, 8/max(said, .3)))
+}
+
+// beat says whether it is time to repeat what was said: soon and again after a
+// surprise, in case it was lost, and then now and then.
+func (l *Local) beat(r *Rule, near bool, admits float64, now limit.Instant) bool {
+	if l.said.At == 0 || l.said.Demand == 0 && l.said.Rate == 0 && l.stage >= 2 {
+		return false
+	}
+	if !near && l.stage >= 2 {
+		silent := (r.nodes - l.nodes()) * r.leak
+		if l.rate+admits+silent <= r.rate {
+			return false
+		}
+	}
+	wait := r.pulse
+	switch l.stage {
+	case 0:
+		wait = 50 * limit.Millisecond
+	case 1:
+		wait = 200 * limit.Millisecond
+	}
+	return now.Sub(l.said.At) >= wait
+}
+
+// matters says whether a demand here changes anybody's chance.
+func (l *Local) matters(asked float64) bool {
+	return asked > .02 && (asked+l.demand)*settleTime > .05 || asked*settleTime > .02
+}
+
+// nodes is how many nodes touch the counter.
+func (l *Local) nodes() float64 { return float64(1 + l.others) }
+
+func (l *Local) admitRate(now limit.Instant) float64 {
+	return l.admits * decay(since(l.admitAt, now), admitTime)
+}
+
+// Owes says that the node took a token that is not published.
+func (l *Local) Owes(now limit.Instant) bool {
+	return math.Abs(float64(l.taken)-l.said.at(now)) >= .5
+}
+
+// Report makes the report that is due, and notes that it was made. State is
+// settled.
+func (l *Local) Report(p *decide.Params, r *Rule, s decide.State, now limit.Instant) Report {
+	level := l.level(p, r, s, now)
+	rep := Report{Taken: l.taken, Level: level - r.slack, Era: l.Era, Fresh: l.Fresh(now)}
+	if !l.quiet {
+		rep.Rate = Round(l.rateToSay(r, level, now))
+		if asked := l.asked.rate(now); l.matters(asked) {
+			rep.Demand = Round(asked)
+		}
+	}
+	if l.taken != l.said.Taken {
+		rep.Age = max(0, now.Sub(l.firstTaken))
+	}
+	l.publish(r, level, &rep, now)
+	return rep
+}
+
+// Register makes a report for a home that may not know of the counter.
+func (l *Local) Register(p *decide.Params, r *Rule, s decide.State, now limit.Instant) Report {
+	rep := l.Report(p, r, s, now)
+	rep.Register, rep.OthersRate, rep.OthersDemand = true, Round(l.rate), Round(l.demand)
+	return rep
+}
+
+// rateToSay returns the rate that others should extrapolate: what was admitted
+// lately, if that is more than a few tokens; what is asked for while all of it is
+// admitted; else none.
+func (l *Local) rateToSay(r *Rule, level float64, now limit.Instant) float64 {
+	rate := l.admitRate(now)
+	pause := seconds(now.Sub(l.admitAt) - grace)
+	switch {
+	case rate*admitTime >= 5 && rate*pause <= 4:
+		return rate
+	case l.asked.sure() && !r.slow && level >= 1 && l.chanceAt(r, level, now) >= 1:
+		return l.asked.rate(now)
+	}
+	return 0
+}
+
+func (l *Local) publish(r *Rule, level float64, rep *Report, now limit.Instant) {
+	surprise := math.Abs(float64(l.taken)-l.said.at(now)) >= r.margin(level, l.nodes()) ||
+		(l.said.Demand == 0) != (rep.Demand == 0) || l.said.At == 0
+	switch {
+	case l.quiet:
+		l.stage = calmStage
+	case surprise:
+		l.stage = 0
+	case l.stage < calmStage:
+		l.stage++
+	}
+	l.said = Line{Taken: rep.Taken, Rate: rep.Rate, Demand: rep.Demand, At: now}
+	l.unsaid, l.leakAt = 0, now
+	if !l.quiet && l.near(r, level, now) {
+		l.warmUntil = max(l.warmUntil, now.Add(warmTime))
+	}
+	l.quiet = false
+}
+
+// Round returns the nearest rate that fits the wire: 24 bits of a float32, or
+// 1 part in 65,000.
+func Round(rate float64) float64 {
+	bits := math.Float32bits(float32(max(0, rate)))
+	return float64(math.Float32frombits((bits + 0x80) &^ 0xff))
+}

@@ -1,0 +1,183 @@
+// Package share is how several enforcers keep one counter together, as
+// arithmetic on one counter: what a node believes of it (Local) and what its
+// home knows (Home). A node never waits for another one: it decides by its own
+// view of the one global counter and extrapolates what the others take. It
+// speaks only when what it said last has become wrong.
+//
+// Near the limit every node admits with one common chance, made of what is left
+// and what all of them are asked for; so it does not matter how a balancer
+// spreads the requests. What was admitted too much leaves the counter in debt
+// and is paid back before anything more is admitted, so the long run is exact.
+//
+// Counts of tokens are integers and exact; rates and levels are estimates, and
+// floating point. Everything is a function of its arguments: there is no clock
+// and no randomness here.
+package share
+
+import (
+	"math"
+
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+const (
+	// Hold is how long a node goes on extrapolating what it was told last. Then
+	// it supposes that the others take nothing any more.
+	Hold = 10 * limit.Second
+
+	// settleTime is in how many seconds a deviation from the wanted level is made
+	// good by admitting more or less than comes in.
+	settleTime = 0.1
+
+	// tolerance is how wrong the view of a node may become, as a part of what is
+	// left or comes in during settleTime, whichever is more: small beside the
+	// reserve, which has room for it. The lines of many nodes are wrong
+	// independently of each other, so that their errors add up like their root;
+	// that is what each is allowed.
+	tolerance = 0.1
+
+	// coarse is the same for nodes that do not take from the counter.
+	coarse = 0.25
+
+	// silentPart of a limit's rate may be taken by all nodes together without a
+	// word, and silentDepth of its burst at once.
+	silentPart, silentDepth = 0.25, 0.1
+
+	// smallest burst that counts can be shared with, in tokens that come in during
+	// one Delay; a smaller one is exceeded up to it, and paid back.
+	smallestBurst = 6
+
+	// warmTime is how long a node goes on telling exactly after there was a
+	// reason to.
+	warmTime = 3 * limit.Second
+
+	// heartbeat is the longest time between two reports of a node on a counter
+	// near its limit; for slow limits it is up to five times as long.
+	heartbeat = limit.Second
+)
+
+// Rule is what sharing needs to know of a limit in a pool: numbers that follow
+// from its Params, the size of the pool and the time that word takes. It is an
+// immutable value; make one with NewRule. The zero Rule is that of a node that is
+// alone: nothing is shared.
+type Rule struct {
+	nodes  float64 // of the pool, at least 2; 0: alone
+	rate   float64 // tokens per second that come in, averaged over the limit's time
+	burst  float64
+	flow   bool // what is taken comes back evenly, and not at the edge of a window
+	refill bool // tokens come in whether or not any were taken, and are lost when there is no room
+
+	slack   float64 // tokens by which the level may lie below zero
+	full    float64 // burst + slack
+	reserve float64 // level that is aimed at when all demand is elsewhere
+	settle  float64 // seconds in which a deviation from that level is made good
+	calm    float64 // seconds, the same for what lies well above it
+	debt    float64 // deepest debt; what is beyond is forgiven
+	leak    float64 // tokens per second that a node takes without a word
+	depth   float64 // tokens at once, likewise
+	slow    bool    // less than one token comes in during settleTime
+	pulse   limit.Span
+	part    float64 // of the level, that a node may use of a counter it has not heard of
+}
+
+// NewRule returns the Rule of a limit in a pool of nodes. Delay is how long it
+// takes until what one node did is known to the others; flash is the part of the
+// burst, from 0 to 1, that a node may grant to a client of whom it has not heard
+// by then.
+func NewRule(p *decide.Params, nodes int, delay limit.Span, flash float64) Rule {
+	if nodes < 2 {
+		return Rule{}
+	}
+	r := Rule{
+		nodes: float64(nodes), burst: float64(p.Burst()),
+		rate: float64(p.Requests()) / seconds(p.Per()),
+		flow: p.Algorithm() == decide.Bucket || p.Algorithm() == decide.Sliding,
+	}
+	d := seconds(delay)
+	if r.refill = p.Algorithm() == decide.Bucket; r.refill {
+		r.slack = max(0, r.rate*smallestBurst*d-r.burst)
+	}
+	r.full = r.burst + r.slack
+	r.calm = max(0.01, 3*d) // a loop with a dead time d does not swing when it is this slow
+	r.settle = max(settleTime, r.calm)
+	if r.flow {
+		r.reserve = min(r.full/4, r.rate*settleTime/4)
+	}
+	r.debt = max(r.burst, r.rate)
+	r.leak = silentPart * r.rate / r.nodes
+	r.depth = max(0.5, silentDepth*r.burst/r.nodes)
+	r.slow = r.rate*settleTime < 1
+	r.pulse = min(max(heartbeat, limit.Span(0.5/r.rate*float64(limit.Second))), 5*heartbeat)
+	r.part = min(max(flash, 1/r.nodes, 1/r.burst), 1)
+	if r.part < 1 {
+		r.depth = .5 // the home is asked at once
+	}
+	return r
+}
+
+// Alone says that nothing is shared.
+func (r *Rule) Alone() bool { return r.nodes == 0 }
+
+// chance returns with what chance to admit a request when left tokens are left
+// and all nodes together are asked for all tokens per second, of which part is
+// asked for elsewhere, above 0: what comes in, and what lies above the level that
+// is aimed at spread over some time, as a part of what is asked for. All nodes
+// come to the same result.
+func (r *Rule) chance(left, all, part float64) float64 {
+	above := left - r.reserve*part
+	v := above / (r.settle * part)
+	if r.flow {
+		v += r.rate
+	}
+	if much := r.rate * settleTime / 4; above > much {
+		v += (above - much) / (r.calm * part)
+	}
+	return min(max(v/all, 0), 1)
+}
+
+// Leak returns what is left of untold tokens some time later: what a node may take
+// without a word leaks away.
+func (r *Rule) Leak(untold float32, passed limit.Span) float32 {
+	return max(0, untold-float32(r.leak*max(0, seconds(passed))))
+}
+
+// LeakTime returns when nothing is left of untold tokens.
+func (r *Rule) LeakTime(untold float32) limit.Span {
+	if r.leak == 0 {
+		return 0
+	}
+	return limit.Span(min(float64(untold)/r.leak, 1e6) * float64(limit.Second))
+}
+
+// MustTell says that more tokens are untold than may be.
+func (r *Rule) MustTell(untold float32) bool { return float64(untold) >= r.depth }
+
+// Flash says whether a node may grant cost to a client of whom the pool has not
+// told it yet, when s is what it granted before.
+func (r *Rule) Flash(p *decide.Params, s decide.State, now limit.Instant, cost limit.Amount) bool {
+	return r.part == 0 || r.part >= 1 || p.Level(s, now)-(1-r.part)*r.burst >= float64(max(1, cost)) || cost < 0
+}
+
+// margin is by how many tokens a line may be wrong when left of them are left
+// and nodes share the counter.
+func (r *Rule) margin(left, nodes float64) float64 {
+	if r.slow { // every token counts, and there are few
+		return 0.5
+	}
+	return max(0.5, tolerance*max(left, r.rate*settleTime)/math.Sqrt(nodes))
+}
+
+// Level returns how many tokens are left of a counter, in fractions, below zero
+// in debt, and above the burst by what the rule lends to a small one.
+func (r *Rule) level(p *decide.Params, s decide.State, now limit.Instant) float64 {
+	return p.Level(s, now) + r.slack
+}
+
+func seconds(d limit.Span) float64 { return float64(d) / float64(limit.Second) }
+
+// since returns the seconds from t to now, never negative.
+func since(t, now limit.Instant) float64 { return max(0, seconds(now.Sub(t))) }
+
+// decay returns what is left of 1 after d seconds of exponential decay.
+func decay(d, tau float64) float64 { return math.Exp(-d / tau) }

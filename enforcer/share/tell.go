@@ -1,0 +1,236 @@
+package share
+
+import (
+	"math"
+
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+const (
+	// wakeEvery is how often nodes that take little are told again to tell exactly.
+	wakeEvery = 2500 * limit.Millisecond
+
+	// recently is for how long a node that said something counts as touching the
+	// counter.
+	recently = 5 * limit.Second
+
+	// crowd is how many nodes may take from a counter before they are told less
+	// often: coarser by the root of how many times more there are.
+	crowd = 64
+)
+
+// Audience is whom a Home tells. Nodes are numbered as in Sender.
+type Audience interface {
+	// Tell sends a state to a node.
+	Tell(node int32, s *State)
+
+	// TellRest sends a state to every node but those for which heard is true.
+	TellRest(s *State, heard func(node int32) bool)
+}
+
+// Check tells those whose view of the counter has become too wrong. Self is this
+// node, which is told at every Check, and heir the one that is to become the home
+// after it, or -1. Nodes that were supposed to register and did not are supposed
+// to go on as the others believe, for the time given by missing.
+func (h *Home) Check(p *decide.Params, r *Rule, now limit.Instant, missing limit.Span, self, heir int32, to Audience) {
+	h.settle(p, r, now)
+	if now < h.ready {
+		return
+	}
+	if h.young {
+		h.takeStock(now)
+	}
+	touched, silentLines := h.expire(p, r, now, missing)
+	h.measure(p, r, now)
+	level := h.level(p, now)
+	full := level + r.slack
+	near := full < r.full/2 || h.demand > 0 && r.chance(full, h.demand, 1) < 1
+	allowed := r.leak * float64(silentLines)
+	h.exact = near || full < r.full*h.exactBelow(r) || max(h.rate, h.demand)+allowed > .95*r.rate
+	c := check{h: h, p: p, r: r, now: now, level: level, full: full, near: near, touched: touched, to: to}
+	for i := range h.lines {
+		if l := &h.lines[i]; l.node == self {
+			c.tell(l)
+		} else if c.listens(l) {
+			c.tellActive(l)
+		} else if h.exact && now.Sub(l.woken) > wakeEvery {
+			c.tell(l)
+		}
+	}
+	c.tellSilent(self)
+	c.tellHeir(self, heir)
+}
+
+// exactBelow is the part of the burst below which everybody tells exactly: one
+// token is a large part of a small burst.
+func (h *Home) exactBelow(r *Rule) float64 { return min(max(.5, 1-2.5/r.full), .9) }
+
+// takeStock ends the time of registration: what those who registered believe of
+// the others, and nobody registered, is supposed to go on for a while.
+func (h *Home) takeStock(now limit.Instant) {
+	h.young = false
+	rate, demand := h.othersRate-h.rate, h.othersDmnd-h.demand
+	if rate < .02*h.othersRate {
+		rate = 0
+	}
+	if demand < .02*h.othersDmnd {
+		demand = 0
+	}
+	h.setGhost(max(0, rate), max(0, demand), now)
+}
+
+// expire ends lines that were not heard of for too long. It returns how many
+// nodes touched the counter lately, and how many take without a word.
+func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, missing limit.Span) (touched, silent int) {
+	for i := range h.lines {
+		l := &h.lines[i]
+		if (l.Rate > 0 || l.Demand > 0) && now.Sub(l.At) > Hold {
+			h.setLine(p, r, l, Line{Taken: int64(l.at(now)), At: l.At}, 0, false)
+		}
+		if now.Sub(l.At) < recently {
+			touched++
+		}
+		if l.Rate == 0 && l.Demand == 0 {
+			silent++
+		}
+	}
+	if h.ghost != (Line{}) && now.Sub(h.ghost.At) > missing {
+		h.setGhost(0, 0, now)
+		h.ghost = Line{}
+	}
+	return touched, silent
+}
+
+// check is one Check of a Home.
+type check struct {
+	h           *Home
+	p           *decide.Params
+	r           *Rule
+	now         limit.Instant
+	level, full float64
+	near        bool
+	touched     int
+	to          Audience
+}
+
+// listens says whether a node takes part in the counter now.
+func (c *check) listens(l *line) bool {
+	return l.Rate > 0 || l.Demand > 0 || c.now.Sub(l.At) <= recently && c.h.exact && c.now.Sub(l.woken) <= wakeEvery
+}
+
+// tellActive tells a node that takes part, if it is wrong.
+func (c *check) tellActive(l *line) {
+	t := &l.told
+	if !t.known {
+		c.tell(l)
+		return
+	}
+	margin := max(.5, tolerance*max(c.full, c.r.rate*settleTime))
+	gap := limit.Span(0)
+	if n := float64(len(c.h.lines)); n > crowd && c.r.rate*settleTime < c.r.nodes {
+		margin = min(margin*math.Sqrt(n/crowd), max(margin, .4*max(c.full, c.r.rate*settleTime)))
+		gap = min(50, limit.Span(n/10)) * limit.Millisecond
+	}
+	if c.r.slow && c.full < c.r.full/2 {
+		margin = .5
+	}
+	off := math.Abs(t.error(c.h, l.at(c.now), c.now))
+	age := c.now.Sub(t.at)
+	if age < gap && off < 4*margin {
+		return
+	}
+	demand := c.h.demand - l.Demand
+	moved := math.Abs(demand - t.demand)
+	switch {
+	case off >= margin,
+		c.full < .75*c.r.full && moved > .1*max(demand, t.demand)+1e-3 && moved*settleTime > .02,
+		age >= heartbeat && (demand > 0 || t.demand > 0) && c.near:
+		c.tell(l)
+	}
+}
+
+// tell sends its state to a node with a line.
+func (c *check) tell(l *line) {
+	seen := l.at(c.now)
+	s := c.state(l.Rate, l.Demand)
+	s.Line, s.Seen, s.Era = true, int64(math.Floor(seen)), l.era
+	s.Level += seen - math.Floor(seen)
+	if c.now.Sub(l.At) < recently {
+		s.Others--
+	}
+	l.told = note{known: true, at: c.now, base: c.now, consumed: c.h.consumed, taken: seen, rate: s.Rate, demand: s.Demand}
+	if s.Exact {
+		l.woken = c.now
+	}
+	c.to.Tell(l.node, &s)
+}
+
+// state returns what to tell a node that has a part of the rate and the demand.
+func (c *check) state(rate, demand float64) State {
+	s := State{Level: c.level, Rate: Round(c.h.rate - rate), Demand: Round(c.h.demand - demand), Others: int32(c.touched), Exact: c.h.exact}
+	if s.Rate < 1e-3 {
+		s.Rate = 0
+	}
+	if s.Demand < 1e-3 {
+		s.Demand = 0
+	}
+	return s
+}
+
+// tellSilent tells those who do not take part of counters that are nearly
+// exhausted, coarsely: a client that goes there next is then known.
+func (c *check) tellSilent(self int32) {
+	t := &c.h.silent
+	if !c.near && !t.known {
+		return
+	}
+	margin := max(.5, coarse*max(c.r.full/4, c.r.rate*settleTime))
+	if c.r.slow {
+		margin = .5
+	}
+	if !c.near {
+		margin = max(margin, min(.3*c.r.full, 2.5))
+	}
+	off := math.Abs(c.off(t))
+	if !t.known {
+		off = c.r.full - c.full
+	}
+	again := c.near && c.full < c.r.full/4 && c.now.Sub(t.at) > recently && t.rate > 0
+	if off < margin && !again {
+		return
+	}
+	s := c.state(0, 0)
+	c.note(t, &s)
+	c.to.TellRest(&s, func(node int32) bool {
+		i, ok := c.h.find(node)
+		return ok && (node == self || c.listens(&c.h.lines[i]))
+	})
+}
+
+// tellHeir keeps the next home informed, in steps of an eighth of the burst.
+func (c *check) tellHeir(self, heir int32) {
+	if heir < 0 || heir == self {
+		return
+	}
+	if i, ok := c.h.find(heir); ok && c.listens(&c.h.lines[i]) {
+		return
+	}
+	t := &c.h.heir
+	off := math.Abs(c.off(t))
+	if !t.known {
+		off = c.r.full - c.full
+	}
+	if off < max(1, c.r.full/8) {
+		return
+	}
+	s := c.state(0, 0)
+	c.note(t, &s)
+	c.to.Tell(heir, &s)
+}
+
+func (c *check) off(t *note) float64 { return t.error(c.h, t.taken, c.now) }
+
+func (c *check) note(t *note, s *State) {
+	*t = note{known: true, at: c.now, base: c.now, consumed: c.h.consumed, rate: s.Rate, demand: s.Demand}
+}
