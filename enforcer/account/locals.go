@@ -99,8 +99,9 @@ func (s *Store) share(sh *shard, now limit.Instant, slot uint32, e *entry, r *sh
 
 // unshare takes an entry's Local away.
 func (s *Store) unshare(sh *shard, now limit.Instant, e *entry) {
+	taken, untold := sh.localOf(e).Untold()
 	sh.locals.remove(e.local &^ sharedBit)
-	e.local, e.untold, e.toldAt = 0, 0, millis(now)
+	e.local, e.untold, e.toldAt = uint32(min(taken, math.MaxInt32)), float32(untold), millis(now)
 	if sh.locals.used == 0 {
 		s.sharing.unset(sh.number)
 	}

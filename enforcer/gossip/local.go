@@ -33,6 +33,7 @@ func (n *Node) check(now limit.Instant, c *share.Counter, out Outbox) bool {
 		if n.homes.has(c.Key) || c.Due(now) {
 			rep := c.Report(now)
 			n.tell(now, c, self, &rep, out)
+			return true // the home tells it
 		}
 	} else if c.Due(now) || n.leaving && l.Owes(now) {
 		rep := c.Report(now)

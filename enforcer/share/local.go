@@ -40,6 +40,7 @@ type Local struct {
 	warmUntil  limit.Instant
 	stage      uint8 // reports since the last surprise, up to calmStage
 	quiet      bool  // the next report hands the counter back to silence
+	must       bool  // the next report is due
 	started    limit.Instant
 
 	// Of the protocol.
@@ -68,7 +69,7 @@ func (l *Local) Start(r *Rule, now limit.Instant, s decide.State, taken int64, u
 	}
 	*l = Local{
 		at: now, own: s, chance: 1, taken: taken, unsaid: untold,
-		admitAt: now, leakAt: now, firstTaken: now.Add(-age), started: now, stage: calmStage, Era: era,
+		admitAt: now, leakAt: now, firstTaken: now.Add(-age), started: now, stage: calmStage, must: untold >= r.depth, Era: era,
 	}
 }
 
@@ -216,5 +217,11 @@ func (l *Local) silent(now limit.Instant) bool {
 // this node, and it expects nothing of them.
 func (l *Local) Idle(now limit.Instant) bool {
 	quietOthers := l.rate == 0 && l.demand == 0 || now.Sub(l.heard) > Hold
-	return l.silent(now) && l.unsaid < 1 && quietOthers
+	return l.silent(now) && !l.must && quietOthers
+}
+
+// Untold returns the tokens that nobody was told of, in all and less what leaked:
+// they go on being counted when l is forgotten.
+func (l *Local) Untold() (taken int64, untold float64) {
+	return max(0, l.taken-l.said.Taken), l.unsaid
 }

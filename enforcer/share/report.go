@@ -57,7 +57,7 @@ func (l *Local) Due(p *decide.Params, r *Rule, s decide.State, now limit.Instant
 	l.leakUnsaid(r, now)
 	cold := now >= l.warmUntil
 	if cold {
-		if l.unsaid >= r.depth {
+		if l.must || l.unsaid >= r.depth {
 			l.warmUntil = now.Add(warmTime)
 			return true
 		}
@@ -203,7 +203,7 @@ func (l *Local) publish(r *Rule, level float64, rep *Report, now limit.Instant) 
 		l.stage++
 	}
 	l.said = Line{Taken: rep.Taken, Rate: rep.Rate, Demand: rep.Demand, At: now}
-	l.unsaid, l.leakAt = 0, now
+	l.unsaid, l.leakAt, l.must = 0, now, false
 	if !l.quiet && l.near(r, level, now) {
 		l.warmUntil = max(l.warmUntil, now.Add(warmTime))
 	}

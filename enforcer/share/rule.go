@@ -48,6 +48,10 @@ const (
 	// one Delay; a smaller one is exceeded up to it, and paid back.
 	smallestBurst = 6
 
+	// longestPenance is for how many seconds at most a client pays back what each
+	// node granted before it had heard of the others.
+	longestPenance = 30
+
 	// warmTime is how long a node goes on telling exactly after there was a
 	// reason to.
 	warmTime = 3 * limit.Second
@@ -104,7 +108,7 @@ func NewRule(p *decide.Params, nodes int, delay limit.Span, flash float64) Rule 
 	if r.flow {
 		r.reserve = min(r.full/4, r.rate*settleTime/4)
 	}
-	r.debt = max(r.burst, r.rate)
+	r.debt = max(r.burst, r.rate, min((r.nodes-1)*r.burst, r.rate*longestPenance))
 	r.leak = silentPart * r.rate / r.nodes
 	r.depth = max(0.5, silentDepth*r.burst/r.nodes)
 	r.slow = r.rate*settleTime < 1
