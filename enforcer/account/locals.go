@@ -149,6 +149,9 @@ func (s *Store) markChanged(sh *shard, slot uint32, e *entry) {
 	sh.changed = append(sh.changed, slot)
 	if len(sh.changed) == 1 {
 		s.changed.set(sh.number)
+		if s.wake != nil && !s.awake.Load() && !s.awake.Swap(true) {
+			s.wake()
+		}
 	}
 }
 

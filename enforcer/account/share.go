@@ -36,6 +36,7 @@ func (s *Store) Shared() int { return int(s.shared.Load()) }
 // no more. f is called under a lock and must be short.
 func (s *Store) Changed(now limit.Instant, max int, f func(*share.Counter) bool) {
 	rows := s.meters.Load().rows
+	s.awake.Store(false)
 	for i := s.changed.next(0); i >= 0 && max > 0; i = s.changed.next(i + 1) {
 		sh := &s.shards[i]
 		sh.mu.Lock()

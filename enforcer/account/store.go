@@ -36,6 +36,11 @@ type Options struct {
 	// Memory grows with the counters there are, to BytesPerKey for each.
 	MaxKeys int
 
+	// Wake is called when there is something for Changed to hand over, and was not
+	// before; nil calls nobody. It runs under a lock: it must not block, and must
+	// not call the Store.
+	Wake func()
+
 	// Shards is the number of parts with a lock of their own, a power of two; 0
 	// chooses it by MaxKeys.
 	Shards int
@@ -56,6 +61,8 @@ type Store struct {
 
 	sharing, changed bitmap // shards with Locals, and with changed ones
 	shared           atomic.Int64
+	awake            atomic.Bool // Wake was called since Changed was
+	wake             func()
 	sweep, flush     cursor
 }
 
@@ -91,6 +98,7 @@ func New(o Options) (*Store, error) {
 	s := &Store{
 		shards:   make([]shard, o.Shards),
 		shift:    uint(64 - bits.TrailingZeros(uint(o.Shards))),
+		wake:     o.Wake,
 		perShard: (o.MaxKeys + o.Shards - 1) / o.Shards,
 	}
 	for i := range s.shards {

@@ -39,6 +39,11 @@ type Options struct {
 	// earlier ones.
 	Seed match.Seed
 	Born limit.Instant
+
+	// Wake is called when a request gave the node something to tell, so that Tick
+	// need not wait for its time; nil calls nobody. It runs within Decide: it must
+	// not block, and must not call the Engine.
+	Wake func()
 }
 
 // Engine is one node. Decide may be called from any number of goroutines, and
@@ -70,7 +75,7 @@ type force struct {
 
 // New returns an Engine without policies and peers.
 func New(o Options) (*Engine, error) {
-	store, err := account.New(account.Options{MaxKeys: o.MaxKeys})
+	store, err := account.New(account.Options{MaxKeys: o.MaxKeys, Wake: o.Wake})
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}

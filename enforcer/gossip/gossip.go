@@ -121,15 +121,17 @@ type Node struct {
 	seed     Seed
 	counters Counters
 
-	peers    []*peer // the other nodes, by number - 1; nil where one is gone
-	byAddr   map[string]*peer
-	ring     ring.Ring
-	view     uint32 // of the pool, for share.HomeRef
-	holding  bool   // some of the pool cannot be reached, and may be as many as we are
-	leaving  bool
-	homes    homes
-	seq      uint32 // of the last frame
-	expected int
+	peers     []*peer // the other nodes, by number - 1; nil where one is gone
+	byAddr    map[string]*peer
+	ring      ring.Ring
+	view      uint32 // of the pool, for share.HomeRef
+	holding   bool   // some of the pool cannot be reached, and may be as many as we are
+	heldSince limit.Instant
+	reached   int // nodes that can be reached, this one included
+	leaving   bool
+	homes     homes
+	round     uint32 // orders what this node tells itself
+	expected  int
 
 	routineAt limit.Instant
 
@@ -172,13 +174,14 @@ func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
 		n.routineAt = now.Add(Interval)
 		n.routine(now, out)
 	}
-	n.flush(out)
+	n.flush(now, out)
 	return next
 }
 
 // routine is what Tick does once an Interval.
 func (n *Node) routine(now limit.Instant, out Outbox) {
 	n.greet(now, out)
+	n.watch(now, out)
 	n.tickJoin(now, out)
 	if len(n.byAddr) > 0 {
 		n.counters.Sweep(now, n.counters.Shared()/sweepTicks+1, func(c *share.Counter) bool { return n.check(now, c, out) })
@@ -214,10 +217,11 @@ func (n *Node) Receive(now limit.Instant, from string, data []byte, out Outbox) 
 	case kindPage:
 		n.learn(now, p, f)
 	case kindCounts:
+		n.arrived(now, p, f)
 		n.take(now, p, f)
 	}
 	n.tickUrgent(now, out)
-	n.flush(out)
+	n.flush(now, out)
 	return nil
 }
 

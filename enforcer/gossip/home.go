@@ -162,7 +162,7 @@ func (n *Node) keepHome(now limit.Instant, h *home, out Outbox) bool {
 	if first, _ := n.ring.Owner(h.Key); first != self {
 		if to := n.byNumber(first); to != nil {
 			rep := h.HandOver(p, r, now)
-			n.room(to, out)
+			n.room(now, to, out, sent{ID: h.ID})
 			to.out.report(&h.ID, &rep)
 		}
 		return h.dirty
@@ -177,18 +177,20 @@ func (n *Node) checkHome(now limit.Instant, h *home, out Outbox) {
 		return
 	}
 	_, heir := n.ring.Owner(h.Key)
-	h.Check(p, r, now, n.missing(), self, heir, &audience{n, h, now, out})
+	h.Check(p, r, now, n.pool(now), self, heir, &audience{n, h, now, out})
 	n.stats.over(h.ID, h.Over())
 }
 
-// missing is for how long nodes that did not register are supposed to go on: it
-// takes a moment until all have the same view of the pool, and those that cannot
-// be reached may be taking tokens all the same.
-func (n *Node) missing() limit.Span {
-	if n.holding {
-		return share.Hold
+// pool returns what homes have to know of nodes that cannot be reached. It takes a
+// moment until all have the same view of the pool.
+func (n *Node) pool(now limit.Instant) share.Pool {
+	switch {
+	case !n.holding:
+		return share.Pool{Missing: 50 * Interval}
+	case now.Sub(n.heldSince) < share.Hold:
+		return share.Pool{Missing: share.Hold}
 	}
-	return 50 * Interval
+	return share.Pool{Missing: share.Hold, Away: 1 - float64(n.reached)/float64(n.expected)}
 }
 
 // audience sends what a home tells.
@@ -211,7 +213,7 @@ func (a *audience) Tell(node int32, s *share.State) {
 		return
 	}
 	if p := a.byNumber(node); p != nil && p.State != Unreachable {
-		a.room(p, a.out)
+		a.room(a.now, p, a.out, sent{ID: a.h.ID, isState: true})
 		p.out.state(&a.h.ID, s)
 		a.stats.States++
 	}

@@ -53,7 +53,7 @@ func (n *Node) agree(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 	n.homes = newHomes()
 	for _, q := range n.peers {
 		if q != nil {
-			q.out.entries = 0
+			q.out.entries, q.boarding, q.flights = 0, nil, [window]flight{}
 			q.serving = serving{number: q.serving.number}
 			q.pull = pull{number: q.pull.number}
 			q.greetAt = now
