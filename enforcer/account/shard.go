@@ -19,8 +19,9 @@ type entry struct {
 	own limit.Amount
 	era uint32
 
-	// meter is the Ref of how the counter counts; its highest bit says that own
-	// changed since Changed last handed it over.
+	// meter is the Ref of how the counter counts; its highest bit says that the
+	// slot is in the list of those that Changed has to hand over. A slot keeps it
+	// when its counter is forgotten, and so is never there twice.
 	meter uint32
 
 	// Neighbours in the list of a bucket of the timer wheel: slots, or none. The
@@ -30,9 +31,14 @@ type entry struct {
 }
 
 const (
-	entrySize  = int(unsafe.Sizeof(entry{}))
-	indexSize  = 4
+	entrySize   = int(unsafe.Sizeof(entry{}))
+	shardSize   = int(unsafe.Sizeof(shard{}))
+	chunkHeader = int(unsafe.Sizeof([]entry(nil)))
+	pointerSize = int(unsafe.Sizeof(uintptr(0)))
+	wordSize    = 4 // of the index, and of the list of changed slots
+
 	chunkSlots = 128
+	minIndex   = 16
 
 	// A word of the index is 0, or slot+1 in its low bits and a tag of the key in
 	// its high ones, which spares most looks at entries of other keys.
@@ -57,13 +63,13 @@ type shard struct {
 	index   []uint32  // open addressing, linear probing; a power of two
 	chunks  [][]entry // entry of slot i: chunks[i/chunkSlots][i%chunkSlots]
 	keys    int
-	slots   uint32 // that were ever used; chunks has room for them
-	free    uint32 // first free slot below slots, or none
-	changed []uint32
+	slots   uint32   // that were ever used; chunks has room for them
+	free    uint32   // first free slot below slots, or none
+	changed []uint32 // slots whose entries are dirty, each once
 	era     uint32
 
 	wheel            wheel
-	usage            []Usage // by Ref
+	usage            usages
 	evicted, expired uint64
 
 	_ [64]byte // keeps neighbours off this cache line
@@ -71,7 +77,7 @@ type shard struct {
 
 // clear makes the shard empty. Eras and counts go on.
 func (sh *shard) clear() {
-	sh.index = make([]uint32, 16)
+	sh.index = make([]uint32, minIndex)
 	sh.chunks, sh.keys, sh.slots, sh.free, sh.changed = nil, 0, 0, none, nil
 	sh.wheel.clear()
 }
@@ -101,9 +107,12 @@ func (sh *shard) lookup(k limit.Key) (uint32, *entry) {
 	}
 }
 
+// fits says whether an index is large enough for so many keys.
+func fits(keys, index int) bool { return 4*keys <= 3*index }
+
 // insert makes a counter; its key is not there, and there is room for it.
 func (sh *shard) insert(k limit.Key, ref Ref) (slot uint32, e *entry) {
-	if 4*(sh.keys+1) > 3*len(sh.index) {
+	if !fits(sh.keys+1, len(sh.index)) {
 		sh.rebuild(2 * len(sh.index))
 	}
 	slot = sh.free
@@ -118,10 +127,10 @@ func (sh *shard) insert(k limit.Key, ref Ref) (slot uint32, e *entry) {
 	}
 	sh.era++
 	e = sh.at(slot)
-	*e = entry{key: k, era: sh.era, meter: uint32(ref), next: none, prev: none}
+	*e = entry{key: k, era: sh.era, meter: e.meter&dirtyBit | uint32(ref), next: none, prev: none}
 	sh.link(k, slot)
 	sh.keys++
-	sh.use(ref).Active++
+	sh.usage.of(ref).Active++
 	return slot, e
 }
 
@@ -139,8 +148,8 @@ func (sh *shard) link(k limit.Key, slot uint32) {
 func (sh *shard) remove(slot uint32) {
 	e := sh.at(slot)
 	sh.unlink(e.key, slot)
-	sh.use(e.ref()).Active--
-	*e = entry{next: sh.free, prev: none}
+	sh.usage.of(e.ref()).Active--
+	*e = entry{meter: e.meter & dirtyBit, next: sh.free, prev: none}
 	sh.free = slot
 	sh.keys--
 }
@@ -174,22 +183,20 @@ func (sh *shard) rebuild(size int) {
 	}
 }
 
-// use returns the usage of a meter, making room for it: whole cache lines, so
-// that two shards never write to the same one.
-func (sh *shard) use(ref Ref) *Usage {
-	const lines = 8 // usages in three lines
-	if int(ref) >= len(sh.usage) {
-		grown := make([]Usage, (int(ref)/lines+1)*lines)
-		copy(grown, sh.usage)
-		sh.usage = grown
-	}
-	return &sh.usage[ref]
-}
-
 // markChanged notes that own changed.
 func (sh *shard) markChanged(slot uint32, e *entry) {
-	if !e.dirty() {
-		e.meter |= dirtyBit
-		sh.changed = append(sh.changed, slot)
+	if e.dirty() {
+		return
 	}
+	e.meter |= dirtyBit
+	if len(sh.changed) == cap(sh.changed) { // room for every slot there is, and no more
+		sh.changed = append(make([]uint32, 0, len(sh.chunks)*chunkSlots), sh.changed...)
+	}
+	sh.changed = append(sh.changed, slot)
+}
+
+// bytes is the memory of the shard.
+func (sh *shard) bytes() int64 {
+	return int64(shardSize+len(sh.chunks)*chunkSlots*entrySize+cap(sh.chunks)*chunkHeader+
+		len(sh.index)*wordSize+cap(sh.changed)*wordSize) + sh.usage.bytes()
 }

@@ -71,11 +71,11 @@ func (s *Store) Changed(now limit.Instant, max int, f func(Entry)) {
 		sh.mu.Lock()
 		n := min(max, len(sh.changed))
 		for _, slot := range sh.changed[:n] {
-			if slot >= sh.slots || !sh.at(slot).dirty() {
-				continue
-			}
 			e := sh.at(slot)
 			e.meter &^= dirtyBit
+			if e.key.IsZero() {
+				continue
+			}
 			if shared, ok := entryOf(rows, e, now); ok {
 				f(shared)
 			}
