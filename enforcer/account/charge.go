@@ -157,7 +157,7 @@ func (s *Store) settleLocked(sh *shard, now limit.Instant, c *Charge) {
 	if c.params == nil {
 		return
 	}
-	sh.use(c.Meter).count(c.Admitted, c.Cost)
+	sh.usage.of(c.Meter).count(c.Admitted, c.Cost)
 	if c.Cost == 0 {
 		return
 	}
@@ -224,8 +224,8 @@ func (e *entry) rescale(sh *shard, rows []meterRow, now limit.Instant, ref Ref) 
 			l.Rescale(now, old, new)
 		}
 	}
-	sh.use(from).Active--
-	sh.use(ref).Active++
+	sh.usage.of(from).Active--
+	sh.usage.of(ref).Active++
 	e.meter = e.meter&dirtyBit | uint32(ref)
 }
 

@@ -146,6 +146,9 @@ func (s *Store) markChanged(sh *shard, slot uint32, e *entry) {
 		return
 	}
 	e.meter |= dirtyBit
+	if len(sh.changed) == cap(sh.changed) { // room for every slot there is, and no more
+		sh.changed = append(make([]uint32, 0, len(sh.chunks)*chunkSlots), sh.changed...)
+	}
 	sh.changed = append(sh.changed, slot)
 	if len(sh.changed) == 1 {
 		s.changed.set(sh.number)

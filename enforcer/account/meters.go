@@ -26,19 +26,6 @@ type Ref uint32
 
 const refGrace = limit.Minute
 
-// Usage is what a limit did here. Counters are cumulative.
-type Usage struct {
-	Active   int64 // counters there are now, those known from peers included
-	Admitted int64 // tokens
-	Limited  int64 // tokens that were denied; by a shadow limit: would have been
-}
-
-func (u *Usage) add(o Usage) {
-	u.Active += o.Active
-	u.Admitted += o.Admitted
-	u.Limited += o.Limited
-}
-
 // meterTable is what the store knows of meters; it is replaced as a whole.
 type meterTable struct {
 	rows []meterRow // by Ref
@@ -177,16 +164,7 @@ func (s *Store) Tally(ref Ref, admitted bool, cost limit.Amount) {
 	sh := &s.shards[int(ref)%len(s.shards)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sh.use(ref).count(admitted, cost)
-}
-
-func (u *Usage) count(admitted bool, cost limit.Amount) {
-	n := int64(max(0, cost))
-	if admitted {
-		u.Admitted += n
-	} else {
-		u.Limited += n
-	}
+	sh.usage.of(ref).count(admitted, cost)
 }
 
 // usageByRef sums the shards up.
@@ -195,12 +173,10 @@ func (s *Store) usageByRef() []Usage {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		if more := len(sh.usage) - len(total); more > 0 {
+		if more := len(sh.usage)*len(usageGroup{}) - len(total); more > 0 {
 			total = append(total, make([]Usage, more)...)
 		}
-		for ref, u := range sh.usage {
-			total[ref].add(u)
-		}
+		sh.usage.each(func(ref Ref, u *Usage) { total[ref].add(*u) })
 		sh.mu.Unlock()
 	}
 	return total
@@ -212,9 +188,9 @@ func (s *Store) takeUsage(ref Ref) Usage {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		if int(ref) < len(sh.usage) {
-			total.add(sh.usage[ref])
-			sh.usage[ref] = Usage{}
+		if u := sh.usage.peek(ref); u != nil {
+			total.add(*u)
+			*u = Usage{}
 		}
 		sh.mu.Unlock()
 	}

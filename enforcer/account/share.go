@@ -42,12 +42,9 @@ func (s *Store) Changed(now limit.Instant, max int, f func(*share.Counter) bool)
 		sh.mu.Lock()
 		n := min(max, len(sh.changed))
 		for _, slot := range sh.changed[:n] {
-			if slot >= sh.slots || !sh.at(slot).dirty() {
-				continue
-			}
 			e := sh.at(slot)
 			e.meter &^= dirtyBit
-			if e.shared() {
+			if !e.key.IsZero() && e.shared() {
 				s.hand(sh, rows, now, e, f)
 			}
 		}

@@ -7,14 +7,22 @@ import (
 	"fmt"
 	"math/bits"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
 const (
-	// BytesPerKey is what one counter costs at most, its part of the index
-	// included.
-	BytesPerKey = entrySize + 2*indexSize
+	// BytesPerKey is what one counter costs at most: itself, its part of the
+	// index, and its place in the list of those that changed.
+	BytesPerKey = entrySize + 4*wordSize
+
+	// BytesPerShared is what sharing a counter costs more, while it is near its
+	// limit or in use by several nodes.
+	BytesPerShared = int(unsafe.Sizeof(local{}))
+
+	// BytesPerShard is what each shard costs at most beside its counters.
+	BytesPerShard = 10 << 10
 
 	// DefaultMaxKeys bounds a store whose Options name no bound: 80 MB at most.
 	DefaultMaxKeys = 1_000_000
@@ -33,7 +41,11 @@ const (
 type Options struct {
 	// MaxKeys is the most counters that are remembered, MinKeys to MostKeys; 0
 	// means DefaultMaxKeys.
-	// Memory grows with the counters there are, to BytesPerKey for each.
+	//
+	// It bounds memory as well, so there is no second bound to set: all counters
+	// have one size, and memory grows with those there are, to at most BytesPerKey
+	// for each and BytesPerShard for each shard. Stats.MaxBytes is the exact sum.
+	// Those that are shared at the moment cost BytesPerShared more.
 	MaxKeys int
 
 	// Wake is called when there is something for Changed to hand over, and was not
@@ -76,9 +88,14 @@ type cursor struct {
 type Stats struct {
 	Keys    int    // counters now
 	MaxKeys int    // bound of Keys
+	Shared  int    // counters that are shared now
 	Evicted uint64 // counters forgotten for want of room, since the start
 	Expired uint64 // counters forgotten because they said nothing any more
-	Bytes   int64  // memory of counters and index, about
+
+	// Bytes is the memory that the store has allocated; it is not given back.
+	// MaxBytes bounds it: what it is when all keys are there and each shard has
+	// counted by every meter.
+	Bytes, MaxBytes int64
 }
 
 // New returns an empty Store.
@@ -114,6 +131,9 @@ func New(o Options) (*Store, error) {
 // 64, of a single shard, yields 0.
 func (s *Store) shardOf(k limit.Key) int { return int(k.Hi >> s.shift) }
 
+// Shards returns the number of parts with a lock of their own.
+func (s *Store) Shards() int { return len(s.shards) }
+
 // Has says whether there is a counter for key.
 func (s *Store) Has(key limit.Key) bool {
 	sh := &s.shards[s.shardOf(key)]
@@ -128,9 +148,7 @@ func (s *Store) Reset() {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		for ref := range sh.usage {
-			sh.usage[ref].Active = 0
-		}
+		sh.usage.each(func(_ Ref, u *Usage) { u.Active = 0 })
 		s.shared.Add(-int64(sh.locals.used))
 		sh.clear()
 		s.sharing.unset(i)
@@ -141,15 +159,29 @@ func (s *Store) Reset() {
 
 // Stats sums up the shards.
 func (s *Store) Stats() Stats {
-	total := Stats{MaxKeys: s.perShard * len(s.shards)}
+	total := Stats{MaxKeys: s.perShard * len(s.shards), MaxBytes: s.maxBytes()}
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
 		total.Keys += sh.keys
 		total.Evicted += sh.evicted
 		total.Expired += sh.expired
-		total.Bytes += int64(len(sh.chunks)*chunkSlots*entrySize + len(sh.index)*indexSize)
+		total.Bytes += sh.bytes()
+		total.Shared += sh.locals.used
 		sh.mu.Unlock()
 	}
 	return total
+}
+
+// maxBytes is the memory of a full store.
+func (s *Store) maxBytes() int64 {
+	chunks := (s.perShard + chunkSlots - 1) / chunkSlots
+	index := minIndex
+	for !fits(s.perShard, index) {
+		index *= 2
+	}
+	groups := len(s.meters.Load().rows)/len(usageGroup{}) + 1
+	each := shardSize + chunks*(chunkSlots*(entrySize+wordSize)+2*chunkHeader) +
+		index*wordSize + groups*(usageGroupSize+2*pointerSize)
+	return int64(len(s.shards)) * int64(each)
 }
