@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -138,13 +139,56 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func TestRefusedPoolNames(t *testing.T) {
-	for _, name := range []string{"a.b", strings.Repeat("a", 49)} {
-		pool := &v1alpha1.EnforcerPool{}
-		pool.Namespace, pool.Name = "default", name
-		err := server.Create(t.Context(), pool, client.DryRunAll)
-		if err == nil || !strings.Contains(err.Error(), "the name of a pool has at most 48 characters and no '.'") {
-			t.Errorf("pool %q: error %v", name, err)
+// Every rule of the CRDs refuses something: its message is wanted by a file.
+func TestEveryRuleHasAFile(t *testing.T) {
+	var wanted []string
+	for _, file := range files(t, "invalid/*.yaml") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _, _ := strings.Cut(strings.TrimPrefix(string(text), "# want: "), "\n")
+		wanted = append(wanted, want)
+	}
+	rules := 0
+	for _, file := range files(t, "../../config/crd/bases/*.yaml") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		definition := map[string]any{}
+		if err := yaml.Unmarshal(text, &definition); err != nil {
+			t.Fatal(err)
+		}
+		for _, message := range messages(definition) {
+			rules++
+			if !slices.ContainsFunc(wanted, func(want string) bool { return strings.HasPrefix(message, want) }) {
+				t.Errorf("%s: no file in invalid/ is refused with %q", filepath.Base(file), message)
+			}
 		}
 	}
+	if rules == 0 {
+		t.Error("no rule was found")
+	}
+}
+
+// messages returns those of all validation rules below a node of YAML.
+func messages(node any) (all []string) {
+	switch node := node.(type) {
+	case []any:
+		for _, child := range node {
+			all = append(all, messages(child)...)
+		}
+	case map[string]any:
+		for name, child := range node {
+			if name == "x-kubernetes-validations" {
+				for _, rule := range child.([]any) {
+					all = append(all, rule.(map[string]any)["message"].(string))
+				}
+				continue
+			}
+			all = append(all, messages(child)...)
+		}
+	}
+	return all
 }
