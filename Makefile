@@ -28,10 +28,10 @@ standalone: build ## Three enforcers from config/samples, no Kubernetes
 	@exec bin/local/local standalone
 
 .PHONY: build
-build: ## Build bin/manager and bin/enforcer
+build: ## Build bin/manager and bin/enforcer, and what starts them here
 	@mkdir -p bin/local
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
-	go build -o bin/local/local ./hack/local
+	go build -trimpath -o bin/local/local ./hack/local
 
 ##@ Check
 
