@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -52,6 +53,9 @@ type Options struct {
 
 	// Now reads the clock; nil: time.Now.
 	Now func() time.Time
+
+	// Metrics is where the metrics of pools are registered; nil: nowhere.
+	Metrics prometheus.Registerer
 }
 
 // ManagerOptions returns what the reconcilers need of a manager: the types, and a
@@ -95,6 +99,11 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return err
 	}
 	board, policies, pools := newBoard(), &trigger{}, &trigger{}
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(metrics{board}); err != nil {
+			return err
+		}
+	}
 	collector := &collector{
 		namespace: o.Namespace,
 		board:     board,

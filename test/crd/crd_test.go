@@ -5,6 +5,7 @@ package crd
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -64,7 +65,9 @@ func create(t *testing.T, text []byte) error {
 	if err := object.UnmarshalJSON(asJSON); err != nil {
 		t.Fatal(err)
 	}
-	object.SetNamespace("default")
+	if object.GetNamespace() == "" || object.GetKind() == "RateLimitPolicy" {
+		object.SetNamespace("default")
+	}
 	return server.Create(t.Context(), object, client.DryRunAll, client.FieldValidation("Strict"))
 }
 
@@ -114,6 +117,38 @@ func TestValid(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// What the README says to install is what kubectl makes of config/default.
+func TestTheInstallationIsValid(t *testing.T) {
+	kubectl := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl")
+	text, err := exec.CommandContext(t.Context(), kubectl, "kustomize", "../../config/default").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]int{}
+	for _, document := range strings.Split(string(text), "\n---\n") {
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), object); err != nil {
+			t.Fatal(err)
+		}
+		kinds[object.GetKind()]++
+		switch object.GetKind() {
+		case "CustomResourceDefinition": // this API server has them
+			continue
+		case "Namespace": // what comes after it is created in it
+			if err := server.Create(t.Context(), object); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := create(t, []byte(document)); err != nil {
+			t.Errorf("%s %s: %v", object.GetKind(), object.GetName(), err)
+		}
+	}
+	if kinds["Deployment"] != 2 || kinds["EnforcerPool"] != 1 || kinds["ClusterRole"] != 3 {
+		t.Errorf("kinds %v, want a manager, a pool of enforcers, and their roles", kinds)
 	}
 }
 
