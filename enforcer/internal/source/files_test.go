@@ -144,28 +144,6 @@ func TestWhatIsWrongIsNamedByFileDocumentAndField(t *testing.T) {
 	})
 }
 
-// What the API server refuses is refused here, with the same words: the files say
-// in their first line what a real one says of them.
-func TestWhatTheAPIServerRefusesIsRefused(t *testing.T) {
-	files, err := filepath.Glob("../../../test/crd/invalid/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no files (%v)", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bytes.Contains(text, []byte("kind: EnforcerPool")) {
-			continue // pools are of Kubernetes mode
-		}
-		want, _, _ := strings.Cut(strings.TrimPrefix(string(text), "# want: "), "\n")
-		if _, err := newFiles(t, file, nil).Load(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: refused with\n  %v\nwant\n  %s", filepath.Base(file), err, want)
-		}
-	}
-}
-
 // follow runs a source and returns its updates.
 func follow(t *testing.T, f *source.Files) <-chan source.Update {
 	t.Helper()
