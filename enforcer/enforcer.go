@@ -125,7 +125,7 @@ func (e *Enforcer) serve() error {
 	decider := decider{e.engine, e.clock}
 	e.rls = rls.New(rls.Options{Decider: decider, Observe: latency.Observer("rls")})
 	e.grpc = e.rls.GRPC()
-	e.http = newHTTPServer(httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, Observe: latency.Observer("http")}))
+	e.http = newHTTPServer(httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, TrustedProxies: e.opts.TrustedProxies, Observe: latency.Observer("http")}))
 	e.admin = newHTTPServer(admin.New(admin.Options{Registry: registry, Ready: e.ready, State: e.state}))
 	return nil
 }

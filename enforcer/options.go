@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 
@@ -57,6 +58,10 @@ type Options struct {
 	// RLSListen (gRPC), HTTPListen, GossipListen (UDP) and AdminListen (HTTP) are
 	// host:port; port 0 takes any free one. Empty means the default.
 	RLSListen, HTTPListen, GossipListen, AdminListen string
+
+	// TrustedProxies are the networks whose X-Forwarded-* and X-Original-* fields
+	// forward auth believes; nil means loopback, link-local and private networks.
+	TrustedProxies []netip.Prefix
 
 	// Journal is a folder in which the last document and the last peers are kept,
 	// to start with while the API server is away. Empty keeps nothing. Kubernetes

@@ -63,8 +63,9 @@ type RateLimitPolicySpec struct {
 	// Several policies of one namespace may share a domain: all their limits
 	// apply. A domain belongs to the namespace of its oldest policy; a policy of
 	// another namespace is Accepted=False with reason DomainConflict, until it is
-	// the oldest. Of policies that are equally old, the one whose
-	// namespace/name sorts first counts as older.
+	// the oldest; its last accepted version stays in force if that has another
+	// domain. Of policies that are equally old, the one whose namespace/name sorts
+	// first counts as older.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
