@@ -22,7 +22,7 @@ const (
 	BytesPerShared = int(unsafe.Sizeof(local{}))
 
 	// BytesPerShard is what each shard costs at most beside its counters.
-	BytesPerShard = 10 << 10
+	BytesPerShard = 10<<10 + 128
 
 	// DefaultMaxKeys bounds a store whose Options name no bound: 80 MB at most.
 	DefaultMaxKeys = 1_000_000
