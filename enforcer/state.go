@@ -26,9 +26,6 @@ func (e *Enforcer) state() report.State {
 		s.Document = &report.Document{Digest: r.Snapshot.Digest, Since: r.Since.Time()}
 	}
 	for _, p := range r.Peers {
-		if p.Self || p.Alias {
-			continue
-		}
 		peer := report.Peer{Address: p.Address}
 		if p.Heard {
 			peer.Node, peer.LastHeard = string(p.Name), new(time.Time)
@@ -52,9 +49,11 @@ func policiesOf(r *engine.Report) []report.Policy {
 			Limits: make([]report.Usage, 0, len(p.Limits)),
 		}
 		for j := range p.Limits {
-			u := r.Usage[policy.LimitID(p, &p.Limits[j])]
+			id := policy.LimitID(p, &p.Limits[j])
+			u := r.Usage[id]
 			told.Limits = append(told.Limits, report.Usage{
 				Name: p.Limits[j].Name, ActiveKeys: u.Active, Admitted: u.Admitted, Limited: u.Limited,
+				OverAdmitted: int64(1000 * r.Gossip.Over[id]),
 			})
 		}
 		all = append(all, told)
@@ -79,7 +78,7 @@ func (e *Enforcer) counts() admin.Counts {
 		c.Digest = r.Snapshot.Digest
 	}
 	for _, p := range r.Peers {
-		if p.Heard && !p.Self && !p.Alias && now.Sub(p.LastHeard) <= heardLately {
+		if p.Heard && now.Sub(p.LastHeard) <= heardLately {
 			c.Peers++
 		}
 	}
@@ -87,7 +86,7 @@ func (e *Enforcer) counts() admin.Counts {
 		for _, l := range p.Limits {
 			c.Limits = append(c.Limits, admin.Usage{
 				Namespace: p.Namespace, Policy: p.Name, Limit: l.Name,
-				ActiveKeys: l.ActiveKeys, Admitted: l.Admitted, Limited: l.Limited,
+				ActiveKeys: l.ActiveKeys, Admitted: l.Admitted, Limited: l.Limited, OverAdmitted: float64(l.OverAdmitted) / 1000,
 			})
 		}
 	}

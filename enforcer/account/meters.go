@@ -14,9 +14,8 @@ type Meter struct {
 	Variant uint16 // which of its rates
 	Params  decide.Params
 
-	// Flash is the part of the burst that a node may grant to a client of whom the
-	// pool has not told it yet, from 0 (as little as it can) to 1.
-	Flash float64
+	// Cautious is as in share.NewRule.
+	Cautious bool
 }
 
 // Ref is a Meter that a Store knows. It stays valid for a minute after a
@@ -42,7 +41,7 @@ type meterID struct {
 type meterRow struct {
 	id      meterID
 	params  *decide.Params
-	flash   float64
+	careful bool
 	rule    share.Rule
 	retired limit.Instant // 0: in use
 }
@@ -70,7 +69,7 @@ func (s *Store) SetMeters(now limit.Instant, meters []Meter) []Ref {
 	var fresh []int
 	for i := range meters {
 		id := meterID{meters[i].Limit, meters[i].Variant}
-		if ref, ok := old.refs[id]; ok && *old.rows[ref].params == meters[i].Params && old.rows[ref].flash == meters[i].Flash {
+		if ref, ok := old.refs[id]; ok && *old.rows[ref].params == meters[i].Params && old.rows[ref].careful == meters[i].Cautious {
 			refs[i], next.refs[id], stays[ref] = ref, ref, true
 		} else {
 			fresh = append(fresh, i)
@@ -93,8 +92,8 @@ func (s *Store) SetMeters(now limit.Instant, meters []Meter) []Ref {
 		id := meterID{meters[i].Limit, meters[i].Variant}
 		params := meters[i].Params
 		next.rows[free] = meterRow{
-			id: id, params: &params, flash: meters[i].Flash,
-			rule: share.NewRule(&params, s.base.nodes, s.base.delay, meters[i].Flash),
+			id: id, params: &params, careful: meters[i].Cautious,
+			rule: share.NewRule(&params, s.base.nodes, s.base.delay, meters[i].Cautious),
 		}
 		refs[i], next.refs[id] = Ref(free), Ref(free)
 	}

@@ -16,7 +16,7 @@ func (s *Store) SetPool(nodes int, delay limit.Span) {
 	next := &meterTable{rows: append([]meterRow(nil), old.rows...), refs: old.refs}
 	for i := range next.rows {
 		if row := &next.rows[i]; row.params != nil {
-			row.rule = share.NewRule(row.params, nodes, delay, row.flash)
+			row.rule = share.NewRule(row.params, nodes, delay, row.careful)
 		}
 	}
 	s.meters.Store(next)

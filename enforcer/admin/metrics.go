@@ -12,6 +12,7 @@ type Usage struct {
 
 	ActiveKeys        int64
 	Admitted, Limited int64 // tokens since the start
+	OverAdmitted      float64
 }
 
 // Counts are the enforcer's counters since its start, and its gauges.
@@ -45,6 +46,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	limitTokens = desc("limit_tokens_total", "Tokens asked of a limit, by outcome: admitted, or limited (of a shadow limit: would have been).", "namespace", "policy", "limit", "outcome")
+	overTokens  = desc("limit_over_admitted_tokens_total", "Tokens that the pool admitted and that were not there at that moment, of the counters that this enforcer keeps the books of. They are paid back. The sum over the enforcers, by that of limit_tokens_total with outcome admitted, is the over-admission.", "namespace", "policy", "limit")
 	activeKeys  = desc("limit_active_keys", "Clients that have used some of a limit's quota.", "namespace", "policy", "limit")
 	keys        = desc("keys", "Counters in memory.")
 	maxKeys     = desc("keys_max", "The most counters that are kept in memory.")
@@ -63,7 +65,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		limitTokens, activeKeys, keys, maxKeys, evicted, expired, storeBytes,
+		limitTokens, overTokens, activeKeys, keys, maxKeys, evicted, expired, storeBytes,
 		frames, frameBytes, dropped, failures, peers, document, build,
 	} {
 		ch <- d
@@ -82,6 +84,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	for _, u := range n.Limits {
 		counter(limitTokens, float64(u.Admitted), u.Namespace, u.Policy, u.Limit, "admitted")
 		counter(limitTokens, float64(u.Limited), u.Namespace, u.Policy, u.Limit, "limited")
+		counter(overTokens, u.OverAdmitted, u.Namespace, u.Policy, u.Limit)
 		gauge(activeKeys, float64(u.ActiveKeys), u.Namespace, u.Policy, u.Limit)
 	}
 	gauge(keys, float64(n.Keys))
