@@ -19,7 +19,8 @@ const (
 	maxFile = 64 << 10
 )
 
-// File keeps a Ring as a file says. Make one with OpenFile.
+// File keeps a Ring as a file says. A nil File is that of no keys. Make one with
+// OpenFile.
 type File struct {
 	path string
 	log  *slog.Logger
@@ -50,12 +51,20 @@ func OpenFile(path string, log *slog.Logger) (*File, error) {
 	return &File{path: path, log: log, ring: ring, settled: reading{text: string(text)}}, nil
 }
 
-// Ring returns the keys. They change while Run runs.
-func (f *File) Ring() *Ring { return f.ring }
+// Ring returns the keys, which change while Run runs; nil for none.
+func (f *File) Ring() *Ring {
+	if f == nil {
+		return nil
+	}
+	return f.ring
+}
 
 // Run reads the file every few seconds until ctx ends. Keys that changed are in
 // force soon after; while the file is away or bad, the last good ones are.
 func (f *File) Run(ctx context.Context) {
+	if f == nil {
+		return
+	}
 	every := time.NewTicker(lookEvery)
 	defer every.Stop()
 	for {
