@@ -306,12 +306,15 @@ func FuzzOpen(f *testing.F) {
 	r := ring(f, 1, 2)
 	for _, keys := range []*seal.Ring{nil, r, ring(f, 3)} {
 		s := seal.NewSealerWithSalts(keys, 0xa0)
-		for _, payload := range []string{"", "counts", strings.Repeat("x", 1200)} {
+		for _, payload := range []string{"", "counts", strings.Repeat("x", 40)} {
 			f.Add(s.Seal(nil, seal.Gossip, []byte(payload)))
 			f.Add(s.Seal(nil, seal.Membership, []byte(payload)))
 		}
 	}
 	f.Fuzz(func(t *testing.T, datagram []byte) {
+		if len(datagram) > 1500 {
+			return // no socket hands on one that long
+		}
 		plain, whole := seal.NewOpener(nil), bytes.Clone(datagram)
 		if channel, payload, err := plain.Open(datagram); err == nil {
 			if again := seal.NewSealer(nil).Seal(nil, channel, payload); !bytes.Equal(again, whole) {

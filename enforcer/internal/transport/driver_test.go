@@ -120,27 +120,3 @@ func TestLastWordsAreSaid(t *testing.T) {
 		t.Errorf("%d connections after the end, want none", got)
 	}
 }
-
-func BenchmarkFrame(b *testing.B) {
-	for _, keyed := range []bool{false, true} {
-		name, options := "plain", keys(nil)
-		if keyed {
-			name, options = "sealed", keys(ring(b, 1))
-		}
-		b.Run(name, func(b *testing.B) {
-			tr := open(b, &quiet{}, options)
-			defer tr.Close()
-			d, to, frame := transport.NewDriver(tr), tr.Addr().String(), make([]byte, 300)
-			b.ReportAllocs()
-			for b.Loop() {
-				for range 16 {
-					d.Send(to, frame)
-				}
-				if n, err := d.Drain(); err != nil || n != 16 {
-					b.Fatalf("%d of 16 frames came: %v", n, err)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/16, "ns/frame")
-		})
-	}
-}

@@ -87,10 +87,10 @@ func (t *Transport) dial(ctx context.Context, channel seal.Channel, address stri
 	if c == nil {
 		return nil, net.ErrClosed
 	}
-	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(longAgo) })()
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(longAgo) })
 	stream, err := seal.Client(c, t.opts.Keys, channel, local.Port())
-	if err == nil {
-		err = errors.Join(ctx.Err(), c.SetDeadline(time.Time{}))
+	if !stop() {
+		err = errors.Join(ctx.Err(), err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", address, errors.Join(err, c.Close()))
