@@ -20,6 +20,7 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/engine"
 	"github.com/sluice-dev/sluice/enforcer/httpcheck"
 	"github.com/sluice-dev/sluice/enforcer/internal/clock"
+	"github.com/sluice-dev/sluice/enforcer/internal/seal"
 	"github.com/sluice-dev/sluice/enforcer/internal/transport"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/match"
@@ -34,6 +35,7 @@ type Enforcer struct {
 	clock     *clock.Clock
 	engine    *engine.Engine
 	transport *transport.Transport
+	keys      *seal.File // nil: gossip is not sealed
 	policies  *policies
 	peers     *peers
 
@@ -64,6 +66,9 @@ func New(ctx context.Context, o Options) (*Enforcer, error) {
 	if e.engine, err = newEngine(&o, e.started); err != nil {
 		return nil, err
 	}
+	if e.keys, err = newKeys(&o); err != nil {
+		return nil, err
+	}
 	if e.policies, e.peers, err = newInputs(ctx, e); err != nil {
 		return nil, err
 	}
@@ -84,6 +89,18 @@ func newEngine(o *Options, born limit.Instant) (*engine.Engine, error) {
 	return engine.New(engine.Options{Node: limit.NodeID(o.Node), MaxKeys: o.MaxKeys, Seed: seed, Born: born})
 }
 
+// newKeys reads the pool's keys; nil when there are none.
+func newKeys(o *Options) (*seal.File, error) {
+	if o.GossipKeyFile == "" {
+		return nil, nil
+	}
+	keys, err := seal.OpenFile(o.GossipKeyFile, o.Log)
+	if err != nil {
+		return nil, fmt.Errorf("--gossip-key-file %s: %w", o.GossipKeyFile, err)
+	}
+	return keys, nil
+}
+
 // listen opens every socket.
 func (e *Enforcer) listen(ctx context.Context) error {
 	var config net.ListenConfig
@@ -100,7 +117,9 @@ func (e *Enforcer) listen(ctx context.Context) error {
 			return fmt.Errorf("--%s-listen %s: %w", l.flag, l.address, err)
 		}
 	}
-	e.transport, err = transport.Listen(transport.Options{Listen: e.opts.GossipListen, Node: e.engine, Now: e.clock.Now, Log: e.opts.Log})
+	e.transport, err = transport.Listen(transport.Options{
+		Listen: e.opts.GossipListen, Node: e.engine, Now: e.clock.Now, Log: e.opts.Log, Keys: e.keys.Ring(),
+	})
 	if err != nil {
 		return fmt.Errorf("--gossip-listen %s: %w", e.opts.GossipListen, err)
 	}
@@ -122,7 +141,7 @@ func (e *Enforcer) serve() error {
 	if err != nil {
 		return err
 	}
-	decider := decider{e.engine, e.clock}
+	decider := decider{e.engine, e.clock, e.transport}
 	e.rls = rls.New(rls.Options{Decider: decider, Observe: latency.Observer("rls")})
 	e.grpc = e.rls.GRPC()
 	e.http = newHTTPServer(httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, TrustedProxies: e.opts.TrustedProxies, Observe: latency.Observer("http")}))
@@ -154,11 +173,14 @@ func (e *Enforcer) Close() error {
 
 // decider asks the engine, at the time it is.
 type decider struct {
-	engine *engine.Engine
-	clock  *clock.Clock
+	engine    *engine.Engine
+	clock     *clock.Clock
+	transport *transport.Transport
 }
 
-// Decide reads the clock once and decides.
+// Decide reads the clock once and decides. Then there may be something to tell
+// the other enforcers.
 func (d decider) Decide(req *request.Request, ans *request.Answer) {
 	d.engine.Decide(d.clock.Now(), req, ans)
+	d.transport.Wake()
 }

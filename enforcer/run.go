@@ -37,6 +37,7 @@ func (e *Enforcer) Run(ctx context.Context) error {
 	g.Go(func() error { return e.transport.Run(background) })
 	g.Go(func() error { return e.peers.run(background, e.transport.SetPeers) })
 	g.Go(func() error { e.policies.run(background); return nil })
+	g.Go(func() error { e.keys.Run(background); return nil })
 	g.Go(func() error { e.announce(background); return nil })
 	g.Go(func() error { return served("admin", e.admin.Serve(e.listeners.admin)) })
 	g.Go(func() error { return served("http", e.http.Serve(e.listeners.http)) })

@@ -65,13 +65,22 @@ func policiesOf(r *engine.Report) []report.Policy {
 func (e *Enforcer) counts() admin.Counts {
 	now := e.clock.Now()
 	r, t := e.engine.Report(), e.transport.Stats()
+	dropped := t.Dropped
+	for reason, n := range map[string]uint64{
+		"malformed": r.Gossip.Malformed, "stranger": r.Gossip.Strange, "name_taken": r.Gossip.Clashing, "other_seed": r.Gossip.Foreign,
+	} {
+		dropped[reason] = n
+	}
 	c := admin.Counts{
 		Keys: r.Store.Keys, MaxKeys: r.Store.MaxKeys, Evicted: r.Store.Evicted, Expired: r.Store.Expired, StoreBytes: r.Store.Bytes,
-		FramesSent: t.Sent, FramesReceived: t.Received, BytesSent: t.SentBytes, BytesReceived: t.ReceivedBytes,
-		FramesDropped: map[string]uint64{
-			"queue_full": t.Dropped, "send_failed": t.SendErrors,
-			"malformed": r.Gossip.Malformed, "stranger": r.Gossip.Strange, "name_taken": r.Gossip.Clashing, "other_seed": r.Gossip.Foreign,
+		Frames: []admin.Traffic{
+			{Direction: "sent", Protocol: "udp", Frames: t.SentUDP.Frames, Bytes: t.SentUDP.Bytes},
+			{Direction: "sent", Protocol: "tcp", Frames: t.SentTCP.Frames, Bytes: t.SentTCP.Bytes},
+			{Direction: "received", Protocol: "udp", Frames: t.ReceivedUDP.Frames, Bytes: t.ReceivedUDP.Bytes},
+			{Direction: "received", Protocol: "tcp", Frames: t.ReceivedTCP.Frames, Bytes: t.ReceivedTCP.Bytes},
 		},
+		PacketsSent: t.MembershipSent.Frames, PacketsReceived: t.MembershipReceived.Frames,
+		FramesDropped: dropped, GossipKeys: len(e.keys.Ring().Keys()),
 		ExpressionErrors: r.Failed, Version: e.opts.Version,
 	}
 	if r.Snapshot != nil {

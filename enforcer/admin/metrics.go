@@ -15,6 +15,12 @@ type Usage struct {
 	OverAdmitted      float64
 }
 
+// Traffic is what went one way by one protocol since the start.
+type Traffic struct {
+	Direction, Protocol string // "sent" or "received", "udp" or "tcp"
+	Frames, Bytes       uint64
+}
+
 // Counts are the enforcer's counters since its start, and its gauges.
 type Counts struct {
 	Limits []Usage
@@ -23,9 +29,10 @@ type Counts struct {
 	Evicted, Expired uint64
 	StoreBytes       int64
 
-	FramesSent, FramesReceived uint64
-	BytesSent, BytesReceived   uint64
-	FramesDropped              map[string]uint64 // by reason: a fixed set
+	Frames                       []Traffic         // gossip, by direction and protocol
+	PacketsSent, PacketsReceived uint64            // datagrams of membership
+	FramesDropped                map[string]uint64 // of both, by reason: a fixed set
+	GossipKeys                   int               // in force; 0: gossip is not sealed
 
 	ExpressionErrors uint64
 	Peers            int // that have spoken lately
@@ -53,9 +60,11 @@ var (
 	evicted     = desc("keys_evicted_total", "Counters forgotten for want of room. Raise --max-keys when this grows.")
 	expired     = desc("keys_expired_total", "Counters forgotten because they said nothing any more.")
 	storeBytes  = desc("store_bytes", "Memory of the counters.")
-	frames      = desc("gossip_frames_total", "Gossip frames, by direction.", "direction")
-	frameBytes  = desc("gossip_bytes_total", "Bytes of gossip frames, by direction.", "direction")
-	dropped     = desc("gossip_frames_dropped_total", "Gossip frames dropped, by reason.", "reason")
+	frames      = desc("gossip_frames_total", "Gossip frames, by direction (sent, received) and protocol (udp, tcp).", "direction", "protocol")
+	frameBytes  = desc("gossip_bytes_total", "Bytes of gossip frames with their envelopes, by direction and protocol.", "direction", "protocol")
+	dropped     = desc("gossip_frames_dropped_total", "Gossip frames and membership packets dropped, by reason.", "reason")
+	packets     = desc("membership_packets_total", "Datagrams about who lives, by direction.", "direction")
+	gossipKeys  = desc("gossip_keys", "Keys of the gossip key file in force; 0: gossip is not authenticated. While a key rotates it is 2 on every enforcer before the new one seals.")
 	failures    = desc("expression_errors_total", "Expressions that failed on a request; the request was limited all the same.")
 	peers       = desc("peers", "Peers that have spoken lately.")
 	document    = desc("document_info", "The document in force.", "digest")
@@ -66,7 +75,7 @@ var (
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		limitTokens, overTokens, activeKeys, keys, maxKeys, evicted, expired, storeBytes,
-		frames, frameBytes, dropped, failures, peers, document, build,
+		frames, frameBytes, packets, gossipKeys, dropped, failures, peers, document, build,
 	} {
 		ch <- d
 	}
@@ -92,10 +101,13 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	counter(evicted, float64(n.Evicted))
 	counter(expired, float64(n.Expired))
 	gauge(storeBytes, float64(n.StoreBytes))
-	counter(frames, float64(n.FramesSent), "sent")
-	counter(frames, float64(n.FramesReceived), "received")
-	counter(frameBytes, float64(n.BytesSent), "sent")
-	counter(frameBytes, float64(n.BytesReceived), "received")
+	for _, t := range n.Frames {
+		counter(frames, float64(t.Frames), t.Direction, t.Protocol)
+		counter(frameBytes, float64(t.Bytes), t.Direction, t.Protocol)
+	}
+	counter(packets, float64(n.PacketsSent), "sent")
+	counter(packets, float64(n.PacketsReceived), "received")
+	gauge(gossipKeys, float64(n.GossipKeys))
 	for reason, v := range n.FramesDropped {
 		counter(dropped, float64(v), reason)
 	}

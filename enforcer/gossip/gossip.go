@@ -32,6 +32,9 @@ const (
 	Interval = 5 * limit.Millisecond
 	Urgent   = limit.Millisecond
 
+	// Idle is how often it does while nothing is shared.
+	Idle = 100 * limit.Millisecond
+
 	// Delay is how long it takes in a cluster until what one node did has reached
 	// the others by way of the home: two hops of half an Interval and 1.5 ms.
 	Delay = 8 * limit.Millisecond
@@ -162,7 +165,7 @@ func (n *Node) Seed() Seed { return n.seed }
 // for their counters while it joins, and forgets what is no longer needed. It
 // returns when a driver should call it again at the latest; sooner does no harm.
 func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
-	next = Interval
+	next = n.rest()
 	if len(n.byAddr) > 0 {
 		n.counters.Changed(now, maxChecks, func(c *share.Counter) bool {
 			next = Urgent
@@ -176,6 +179,19 @@ func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
 	}
 	n.flush(now, out)
 	return next
+}
+
+// rest is when there is something to do if nothing happens.
+func (n *Node) rest() limit.Span {
+	if n.leaving || !n.join.settled || len(n.homes.list) > 0 || n.counters.Shared() > 0 {
+		return Interval
+	}
+	for _, p := range n.peers {
+		if p != nil && (p.ackAt != 0 || p.serving.page < p.serving.pages) {
+			return Interval
+		}
+	}
+	return Idle
 }
 
 // routine is what Tick does once an Interval.

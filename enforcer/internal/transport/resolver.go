@@ -37,8 +37,9 @@ type resolver struct {
 	lookup   func(ctx context.Context, host string) ([]netip.Addr, error)
 	local    netip.Addr // what the socket is bound to: decides which families can be reached
 	log      *slog.Logger
-	lists    chan []string // at most the newest list
-	resolved chan []endpoint
+	lists    chan []string   // at most the newest list
+	resolved chan []endpoint // at most one list
+	nudge    func()          // tells that there is one
 
 	// known holds the last answer for each host of the list, and failing the
 	// hosts whose last look-up failed.
@@ -54,7 +55,7 @@ func newResolver(lookup func(context.Context, string) ([]netip.Addr, error), loc
 	}
 	return &resolver{
 		lookup: lookup, local: local.Unmap(), log: log,
-		lists: make(chan []string, 1), resolved: make(chan []endpoint),
+		lists: make(chan []string, 1), resolved: make(chan []endpoint, 1), nudge: func() {},
 		known: map[string][]netip.Addr{}, failing: map[string]bool{},
 	}
 }
@@ -101,6 +102,7 @@ func (r *resolver) run(ctx context.Context) {
 		select {
 		case r.resolved <- endpoints:
 			first, last = false, endpoints
+			r.nudge()
 		case <-ctx.Done():
 			return
 		}

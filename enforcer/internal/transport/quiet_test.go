@@ -1,0 +1,16 @@
+package transport_test
+
+import (
+	"github.com/sluice-dev/sluice/enforcer/gossip"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+// quiet is a Node that does nothing.
+type quiet struct{ received int }
+
+func (*quiet) Tick(limit.Instant, gossip.Outbox) {}
+func (*quiet) SetPeers(limit.Instant, []string)  {}
+func (q *quiet) Receive(limit.Instant, string, []byte, gossip.Outbox) error {
+	q.received++
+	return nil
+}
