@@ -20,6 +20,7 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/engine"
 	"github.com/sluice-dev/sluice/enforcer/httpcheck"
 	"github.com/sluice-dev/sluice/enforcer/internal/clock"
+	"github.com/sluice-dev/sluice/enforcer/internal/membership"
 	"github.com/sluice-dev/sluice/enforcer/internal/seal"
 	"github.com/sluice-dev/sluice/enforcer/internal/transport"
 	"github.com/sluice-dev/sluice/enforcer/limit"
@@ -38,6 +39,9 @@ type Enforcer struct {
 	keys      *seal.File // nil: gossip is not sealed
 	policies  *policies
 	peers     *peers
+	views     views
+
+	membership *membership.Membership // nil: there are no peers
 
 	rls       *rls.Server
 	grpc      *grpc.Server
@@ -63,7 +67,7 @@ func New(ctx context.Context, o Options) (*Enforcer, error) {
 	e := &Enforcer{opts: o, clock: clock.New()}
 	e.started = e.clock.Now()
 	var err error
-	if e.engine, err = newEngine(&o, e.started); err != nil {
+	if err = e.newEngine(); err != nil {
 		return nil, err
 	}
 	if e.keys, err = newKeys(&o); err != nil {
@@ -81,12 +85,16 @@ func New(ctx context.Context, o Options) (*Enforcer, error) {
 	return e, nil
 }
 
-func newEngine(o *Options, born limit.Instant) (*engine.Engine, error) {
+func (e *Enforcer) newEngine() (err error) {
 	var seed match.Seed
 	if _, err := rand.Read(seed[:]); err != nil {
-		return nil, fmt.Errorf("no randomness for the hash seed: %w", err)
+		return fmt.Errorf("no randomness for the hash seed: %w", err)
 	}
-	return engine.New(engine.Options{Node: limit.NodeID(o.Node), MaxKeys: o.MaxKeys, Seed: seed, Born: born})
+	e.engine, err = engine.New(engine.Options{
+		Node: limit.NodeID(e.opts.Node), MaxKeys: e.opts.MaxKeys, Seed: seed, Born: e.started,
+		Wake: func() { e.transport.Wake() },
+	})
+	return err
 }
 
 // newKeys reads the pool's keys; nil when there are none.
@@ -123,7 +131,20 @@ func (e *Enforcer) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--gossip-listen %s: %w", e.opts.GossipListen, err)
 	}
-	return nil
+	return e.join()
+}
+
+// join prepares to take part in the pool.
+func (e *Enforcer) join() (err error) {
+	if e.peers.source == nil {
+		return nil
+	}
+	e.views.set = e.setView
+	e.membership, err = membership.New(e.transport.Membership(), membership.Options{
+		Name: e.opts.Node, Listen: e.transport.Addr(), Source: e.peers, Port: gossipPort, Changed: e.views.changed,
+		Report: func(err error) { e.opts.Log.Error("the pool needs somebody's attention", "error", err) }, Log: e.opts.Log,
+	})
+	return err
 }
 
 // serve makes the servers, each with the engine behind it.
@@ -141,7 +162,7 @@ func (e *Enforcer) serve() error {
 	if err != nil {
 		return err
 	}
-	decider := decider{e.engine, e.clock, e.transport}
+	decider := decider{e.engine, e.clock}
 	e.rls = rls.New(rls.Options{Decider: decider, Observe: latency.Observer("rls")})
 	e.grpc = e.rls.GRPC()
 	e.http = newHTTPServer(httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, TrustedProxies: e.opts.TrustedProxies, Observe: latency.Observer("http")}))
@@ -173,14 +194,11 @@ func (e *Enforcer) Close() error {
 
 // decider asks the engine, at the time it is.
 type decider struct {
-	engine    *engine.Engine
-	clock     *clock.Clock
-	transport *transport.Transport
+	engine *engine.Engine
+	clock  *clock.Clock
 }
 
-// Decide reads the clock once and decides. Then there may be something to tell
-// the other enforcers.
+// Decide reads the clock once and decides.
 func (d decider) Decide(req *request.Request, ans *request.Answer) {
 	d.engine.Decide(d.clock.Now(), req, ans)
-	d.transport.Wake()
 }
