@@ -65,7 +65,7 @@ func run(args []string, out, progress io.Writer) error {
 	p := &printer{out: out, markdown: o.markdown, cases: o.cases}
 	if o.list {
 		p.list(rows)
-		return nil
+		return p.err
 	}
 	began := time.Now()
 	r := newRunner(rows, o.seeds, o.jobs, o.naive, progress)
@@ -75,16 +75,16 @@ func run(args []string, out, progress io.Writer) error {
 		r.run(&rows[i])
 		broken = append(broken, p.row(r, &rows[i])...)
 	}
-	fmt.Fprintf(progress, "took %.0fs\n", time.Since(began).Seconds())
+	_, _ = fmt.Fprintf(progress, "took %.0fs\n", time.Since(began).Seconds())
 	if len(broken) > 0 {
 		slices.Sort(broken)
 		broken = slices.Compact(broken)
 		for _, b := range broken {
-			fmt.Fprintln(progress, "not met:", b)
+			_, _ = fmt.Fprintln(progress, "not met:", b)
 		}
 		return fmt.Errorf("%d goals that are held were not met or could not be measured", len(broken))
 	}
-	return nil
+	return p.err
 }
 
 func parse(args []string, out io.Writer) (*options, error) {
@@ -100,7 +100,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	flags.BoolVar(&o.naive, "naive", true, "run the naive algorithms as well")
 	flags.BoolVar(&o.list, "list", false, "only list the rows and their goals")
 	flags.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "runs at a time")
-	flags.Usage = func() { fmt.Fprint(out, usage, flags.FlagUsages()) }
+	flags.Usage = func() { _, _ = fmt.Fprint(out, usage, flags.FlagUsages()) }
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}

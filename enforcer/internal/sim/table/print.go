@@ -12,7 +12,8 @@ import (
 type printer struct {
 	out      io.Writer
 	markdown bool
-	cases    bool // a line for every case
+	cases    bool  // a line for every case
+	err      error // the first that out returned
 }
 
 // columns of the table and their widths as plain text.
@@ -33,16 +34,23 @@ func (p *printer) head() {
 }
 
 func (p *printer) line(cells []string) {
+	text := aligned(cells)
 	if p.markdown {
-		fmt.Fprintf(p.out, "| %s |\n", strings.Join(cells, " | "))
-		return
+		text = "| " + strings.Join(cells, " | ") + " |"
 	}
+	if _, err := fmt.Fprintln(p.out, text); p.err == nil {
+		p.err = err
+	}
+}
+
+// aligned fills each cell up to the width of its column.
+func aligned(cells []string) string {
 	var b strings.Builder
 	for i, c := range cells {
 		b.WriteString(c)
 		b.WriteString(strings.Repeat(" ", max(0, columns[i].width-utf8.RuneCountInString(c))+1))
 	}
-	fmt.Fprintln(p.out, strings.TrimRight(b.String(), " "))
+	return strings.TrimRight(b.String(), " ")
 }
 
 // row writes the lines of a row and returns the goals that are held and were not

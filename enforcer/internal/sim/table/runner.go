@@ -120,7 +120,7 @@ func (r *runner) runCase(w *row, s scenario.Scenario) {
 			r.values[at] = append(r.values[at], x)
 		}
 	}
-	fmt.Fprintf(r.progress, "%-10s %-40s %2d seeds in %.1fs%s\n", w.id, s.Name, r.seedsFor(&s), time.Since(began).Seconds(), note)
+	_, _ = fmt.Fprintf(r.progress, "%-10s %-40s %2d seeds in %.1fs%s\n", w.id, s.Name, r.seedsFor(&s), time.Since(began).Seconds(), note)
 }
 
 // runJob runs one seed and takes every measure that is wanted of it.

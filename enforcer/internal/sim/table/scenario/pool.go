@@ -39,8 +39,9 @@ type member struct {
 	serving bool    // requests are sent to it
 	beliefs []belief
 
-	own     referee // what it may admit alone, by its own clock
-	entries uint64  // received in former lives
+	own             referee // what it may admit alone, by its own clock
+	entries         uint64  // received in former lives
+	asked, admitted int64   // requests, of all lives and keys
 }
 
 // newPool makes the nodes and starts them.
@@ -235,7 +236,9 @@ func (p *Pool) decide(m *member, key int, came limit.Instant) {
 	now := m.node.Now()
 	admitted := m.limiter.Decide(now, key)
 	noted := uint64(m.index)<<1 | uint64(key)<<32
+	m.asked++
 	if admitted {
+		m.admitted++
 		noted |= 1
 	}
 	p.Note(noted)
@@ -249,6 +252,19 @@ func (p *Pool) decide(m *member, key int, came limit.Instant) {
 			p.fail(m, "law", fmt.Errorf("admitted %.3f tokens more than one node may alone", over))
 		}
 	}
+}
+
+// Levels asks every node, at once, how much it would still admit of a key; -1
+// stands for a node that is down.
+func (p *Pool) Levels(key int) []limit.Amount {
+	levels := make([]limit.Amount, len(p.members))
+	for i, m := range p.members {
+		levels[i] = -1
+		if m.limiter != nil {
+			levels[i] = m.limiter.Remaining(m.node.Now(), key)
+		}
+	}
+	return levels
 }
 
 // link makes what the World asks of a network.

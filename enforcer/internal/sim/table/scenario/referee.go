@@ -86,7 +86,7 @@ type slidingWindow struct {
 }
 
 func (w *slidingWindow) admit(now limit.Instant, n int64) int64 {
-	left := limit.Amount(w.params.Burst()).Sub(w.params.Used(w.state, now))
+	left := w.params.Burst().Sub(w.params.Used(w.state, now))
 	n = max(0, min(n, int64(left)))
 	w.state = w.params.Debit(w.state, now, limit.Amount(n))
 	return n

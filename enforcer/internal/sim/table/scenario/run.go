@@ -64,7 +64,7 @@ func open(s *Scenario, maker Maker, seed uint64) (*Pool, error) {
 	return p, nil
 }
 
-// ErrTooLarge: the pool is larger than is practical with this system.
+// ErrTooLarge is returned by Run for a pool that is larger than is practical with this system.
 var ErrTooLarge = errors.New("too many nodes for this algorithm")
 
 // entries is what all nodes have received so far.
