@@ -52,7 +52,7 @@ func open(s *Scenario, maker Maker, seed uint64) (*Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scenario %q, seed %d: %w", s.Name, seed, err)
 	}
-	p.Run(Lead) // of World
+	p.Run(Lead)
 	for _, m := range p.members[:s.Nodes-s.Later] {
 		if !m.serving {
 			p.fail(m, "start", fmt.Errorf("not ready after %v", Lead.Duration()))
