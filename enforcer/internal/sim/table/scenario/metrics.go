@@ -44,11 +44,11 @@ func (r *Result) OverTokens() float64 {
 // Admitted returns how many tokens were admitted in all.
 func (r *Result) Admitted() float64 { return last(r.admitted) }
 
-// Net returns by how much more was admitted in the whole run than the limit and
-// its burst allow, in percent of what was refilled; at or below 0 there is no
+// Net returns by how much more was admitted, since the load began, than the limit
+// and its burst allow, in percent of what was refilled; at or below 0 there is no
 // long-run over-admission.
 func (r *Result) Net() float64 {
-	refilled := r.Scenario.Limit.Rate() * seconds(r.Scenario.Duration)
+	refilled := r.Scenario.Limit.Rate() * seconds(r.Scenario.Duration-r.Scenario.Load.Begins)
 	allowed := refilled
 	if r.Scenario.Limit.bucket() {
 		allowed += r.Scenario.Limit.Depth()
