@@ -57,6 +57,10 @@ fuzz: ## Every fuzz target for FUZZTIME (10s) each
 bench: ## Benchmarks of the core, as ratios within one run
 	go test -run '^$$' -bench . -benchmem ./enforcer/...
 
+.PHONY: sim
+sim: ## The sharing goals in simulation, as a table; SIM=--short for a minute's worth, SIM=--help for more
+	go run ./enforcer/internal/sim/table $(SIM)
+
 ##@ Change
 
 .PHONY: generate
