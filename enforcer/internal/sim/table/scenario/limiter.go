@@ -8,9 +8,6 @@ import (
 // System is a way to share a limit between nodes. Engine, NaiveWindow and
 // NaiveBucket make one.
 type System interface {
-	// Interval is how often each node's Tick is called.
-	Interval() limit.Span
-
 	// MaxNodes is the size of a pool that is practical to simulate.
 	MaxNodes() int
 
@@ -31,6 +28,9 @@ type Identity struct {
 	Born          limit.Instant // by its own clock
 	Secret        [16]byte      // random, another one at each start
 	Out           sim.Outbox
+
+	// Wake may be called within Decide, to have Tick called at once.
+	Wake func()
 }
 
 // Limiter is one node. Time is that of the node's own clock.
@@ -42,7 +42,8 @@ type Limiter interface {
 	// Remaining is what the node would still admit of a key.
 	Remaining(now limit.Instant, key int) limit.Amount
 
-	Tick(now limit.Instant)
+	// Tick returns when to call it again.
+	Tick(now limit.Instant) limit.Span
 	Receive(now limit.Instant, from string, frame []byte) error
 
 	// SetView says who belongs to the pool. The node must not change the list.
@@ -57,8 +58,9 @@ type Limiter interface {
 	// Entries is the number of key records received so far.
 	Entries() uint64
 
-	// Home is the address of a key's rendezvous peer; "" when there is none.
-	Home(key int) string
+	// IsHome says whether the node is the rendezvous peer of a key; false where
+	// there is none.
+	IsHome(key int) bool
 }
 
 // State is what a node believes of a member of its pool.

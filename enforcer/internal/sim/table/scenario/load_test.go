@@ -22,8 +22,7 @@ type stub struct {
 
 func (s stub) make(*Scenario) (System, error) { return s, nil }
 
-func (stub) Interval() limit.Span { return limit.Second }
-func (s stub) Lawful() bool       { return s.lawful }
+func (s stub) Lawful() bool { return s.lawful }
 
 func (s stub) MaxNodes() int {
 	if s.max == 0 {
@@ -63,10 +62,10 @@ func (n *stubNode) Stop(now limit.Instant) { n.note(now, "stops") }
 func (n *stubNode) Ready() bool { return n.busy == nil || !n.busy(n.id.Name) }
 
 func (*stubNode) Remaining(limit.Instant, int) limit.Amount   { return 0 }
-func (*stubNode) Tick(limit.Instant)                          {}
+func (*stubNode) Tick(limit.Instant) limit.Span               { return limit.Second }
 func (*stubNode) Receive(limit.Instant, string, []byte) error { return nil }
 func (*stubNode) Entries() uint64                             { return 0 }
-func (*stubNode) Home(key int) string                         { return address(key + 1) }
+func (n *stubNode) IsHome(key int) bool                       { return n.id.Address == address(key+1) }
 
 // offered runs a scenario on nodes that admit everything.
 func offered(t *testing.T, s Scenario) *Result {

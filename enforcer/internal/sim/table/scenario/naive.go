@@ -25,8 +25,6 @@ type naive struct {
 	windows  bool
 }
 
-func (naive) Interval() limit.Span { return naiveInterval }
-
 func (naive) MaxNodes() int { return 1000 }
 
 // Lawful: across the edge of a window twice the limit passes.
@@ -95,7 +93,7 @@ func (n *naiveNode) Decide(now limit.Instant, key int) bool {
 
 // Tick tells every other node each count that has changed: in a frame of its
 // own, which costs a simulation nothing, and what counts is the entries.
-func (n *naiveNode) Tick(now limit.Instant) {
+func (n *naiveNode) Tick(now limit.Instant) limit.Span {
 	for key := range n.keys {
 		k := &n.keys[key]
 		if n.roll(now, k); k.own == k.sent {
@@ -109,6 +107,7 @@ func (n *naiveNode) Tick(now limit.Instant) {
 			n.id.Out.Send(to, n.frame)
 		}
 	}
+	return naiveInterval
 }
 
 func (n *naiveNode) Receive(now limit.Instant, from string, frame []byte) error {
@@ -148,4 +147,4 @@ func (n *naiveNode) Stop(now limit.Instant) { n.Tick(now) }
 
 func (n *naiveNode) Entries() uint64 { return n.entries }
 
-func (*naiveNode) Home(int) string { return "" }
+func (*naiveNode) IsHome(int) bool { return false }

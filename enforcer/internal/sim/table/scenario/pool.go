@@ -35,6 +35,7 @@ type member struct {
 
 	limiter Limiter // nil while it is down
 	life    uint64  // counts its starts
+	ticks   uint64  // counts what tickIn was asked for
 	state   State   // the truth: Absent while it is down
 	serving bool    // requests are sent to it
 	beliefs []belief
@@ -111,6 +112,7 @@ func (p *Pool) start(m *member) {
 	}
 	limiter, err := p.system.Boot(Identity{
 		Name: m.name, Address: m.address, Born: m.node.Now(), Secret: secret, Out: p.Outbox(m.address),
+		Wake: func() { m.tickIn(0) },
 	})
 	if err != nil {
 		p.fail(m, "start", err)
@@ -123,12 +125,22 @@ func (p *Pool) start(m *member) {
 			p.fail(m, "frame from "+from, err)
 		}
 	})
-	interval := p.system.Interval()
-	m.node.Every(limit.Span(p.rand.Int64N(int64(interval))), interval, func() bool {
-		limiter.Tick(m.node.Now())
-		return true
-	})
+	m.tickIn(limit.Span(p.rand.Int64N(int64(firstTick))))
 	p.serveWhenReady(m)
+}
+
+// firstTick is the most that a node waits for its first tick.
+const firstTick = 50 * limit.Millisecond
+
+// tickIn has the node's next tick after d, in place of the one that was due.
+func (m *member) tickIn(d limit.Span) {
+	m.ticks++
+	tick, life := m.ticks, m.life
+	m.node.After(d, func() {
+		if m.ticks == tick && m.life == life && m.limiter != nil {
+			m.tickIn(m.limiter.Tick(m.node.Now()))
+		}
+	})
 }
 
 // serveWhenReady sends requests to a node once it says that it is ready, and the
@@ -202,16 +214,9 @@ func (p *Pool) Pause(i int, d limit.Span) { p.members[i].node.Pause(d) }
 // none.
 func (p *Pool) Home(key int) int {
 	for _, m := range p.members {
-		if m.limiter == nil {
-			continue
+		if m.limiter != nil && m.limiter.IsHome(key) {
+			return m.index
 		}
-		home := m.limiter.Home(key)
-		for _, o := range p.members {
-			if o.address == home {
-				return o.index
-			}
-		}
-		break
 	}
 	return 0
 }
