@@ -1,11 +1,18 @@
 package transport_test
 
 import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/sluice-dev/sluice/enforcer/gossip"
+	"github.com/sluice-dev/sluice/enforcer/internal/clock"
 	"github.com/sluice-dev/sluice/enforcer/internal/transport"
+	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
 func BenchmarkFrame(b *testing.B) {
@@ -39,11 +46,9 @@ func BenchmarkFrame(b *testing.B) {
 // BenchmarkAtRest measures the share of a core that a transport takes which
 // nobody talks to: what its ticks cost.
 func BenchmarkAtRest(b *testing.B) {
-	awake, asleep := &sleeper{node: says()}, &sleeper{node: says()}
-	asleep.idle.Store(true)
-	for name, n := range map[string]*sleeper{"awake": awake, "asleep": asleep} {
-		b.Run(name, func(b *testing.B) {
-			tr := open(b, n)
+	for _, span := range []limit.Span{gossip.Idle, gossip.Interval, gossip.Urgent} {
+		b.Run(span.Duration().String(), func(b *testing.B) {
+			tr := open(b, says().every(span))
 			stop := start(b, tr)
 			from := cpuTime(b)
 			for b.Loop() {
@@ -52,6 +57,83 @@ func BenchmarkAtRest(b *testing.B) {
 			b.ReportMetric(100*float64(cpuTime(b)-from)/float64(b.Elapsed()), "%core")
 			stop()
 		})
+	}
+}
+
+// BenchmarkWake measures what a request pays for Wake: mostly the driver was
+// woken already, or is going to tick soon.
+func BenchmarkWake(b *testing.B) {
+	tr := run(b, says().every(gossip.Interval))
+	b.ReportAllocs()
+	for b.Loop() {
+		tr.Wake()
+	}
+}
+
+// stamped is a Node that sends the time at its ticks, and writes down how old the
+// times are that it gets.
+type stamped struct {
+	to    string // nobody if empty
+	clock *clock.Clock
+	span  limit.Span
+	out   [300]byte
+
+	mu   sync.Mutex
+	ages []limit.Span
+}
+
+func (s *stamped) Tick(_ limit.Instant, out gossip.Outbox) limit.Span {
+	if s.to != "" {
+		binary.BigEndian.PutUint64(s.out[:], uint64(s.clock.Now()))
+		out.Send(s.to, s.out[:])
+	}
+	return s.span
+}
+
+func (s *stamped) Receive(_ limit.Instant, _ string, frame []byte, _ gossip.Outbox) error {
+	age := s.clock.Now().Sub(limit.Instant(binary.BigEndian.Uint64(frame)))
+	s.mu.Lock()
+	s.ages = append(s.ages, age)
+	s.mu.Unlock()
+	return nil
+}
+
+// BenchmarkOneWay measures how long a frame takes from a Tick to the peer's
+// Receive, by the number of peers that send to the one that measures, and the time
+// between their ticks. The oversleep is what a timer of 1 ms is late at the same
+// time: what the machine adds.
+func BenchmarkOneWay(b *testing.B) {
+	for _, c := range []struct {
+		peers int
+		span  limit.Span
+	}{{1, gossip.Interval}, {1, gossip.Urgent}, {4, gossip.Interval}, {4, gossip.Urgent}} {
+		b.Run(fmt.Sprintf("%d peers, %s", c.peers, c.span.Duration()), func(b *testing.B) {
+			now := clock.New()
+			heard := &stamped{clock: now, span: c.span}
+			to := run(b, heard)
+			for range c.peers {
+				run(b, &stamped{clock: now, span: c.span, to: to.Addr().String()})
+			}
+			var late []limit.Span
+			for b.Loop() {
+				before := now.Now()
+				<-time.After(time.Millisecond)
+				late = append(late, now.Now().Sub(before)-limit.Millisecond)
+			}
+			heard.mu.Lock()
+			defer heard.mu.Unlock()
+			report(b, heard.ages, "frame")
+			report(b, late, "oversleep")
+		})
+	}
+}
+
+// report reports the median and the 99th percentile of spans.
+func report(b *testing.B, spans []limit.Span, what string) {
+	slices.Sort(spans)
+	if n := len(spans); n > 0 {
+		b.ReportMetric(float64(spans[n/2])/1e3, "µs-median-"+what)
+		b.ReportMetric(float64(spans[n*99/100])/1e3, "µs-p99-"+what)
 	}
 }
 

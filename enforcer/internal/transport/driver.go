@@ -14,19 +14,15 @@ import (
 )
 
 const (
-	// IdleInterval is the time between two ticks of a node that is idle.
-	IdleInterval = 100 * time.Millisecond
-
 	// lastTicks is how often the node ticks at the end: what it admitted last is
 	// sent as often as anything else.
 	lastTicks = 3
 
-	// A driver that has read manyFrames at once looks again after shortPause, so
-	// that the socket's buffer does not fill up; it reads at most maxBatch before
-	// it does anything else.
-	manyFrames = 64
-	shortPause = time.Millisecond
-	maxBatch   = 1024
+	// maxBatch bounds the datagrams that are read before anything else is done.
+	maxBatch = 1024
+
+	// minSpan is the least time between two ticks when nothing else causes one.
+	minSpan = gossip.Urgent / 4
 )
 
 // driver owns the node: it is the only caller of its methods, and the only reader
@@ -34,51 +30,38 @@ const (
 //
 // A wake-up of the process costs several times what it takes to handle a frame.
 // So when a frame has come the driver does not wait for the next one, but looks
-// after the next tick's time, when its peers' frames are all there; only after an
-// interval without frames it waits for one again.
+// after gossip.Urgent, when its peers' frames are all there; only after that time
+// without frames it waits for one again.
 type driver struct {
 	*Transport
 	linking context.Context // of links
 
-	names  map[netip.AddrPort]string
-	byName map[string]*peer
+	peers  book
 	warned bool // that nothing is authenticated
 
 	opener *seal.Opener
 	in     []byte // the datagram that is being read
 	out    []byte // the one that is being sent
 
-	interval time.Duration
-	sleeper  Sleeper // nil when the node is none
-	ticked   time.Time
-	next     time.Time // when the next tick is due, unless the node is idle
-	pause    time.Time // the socket is left alone until then
-	frames   int       // that came since the last wait
-	timer    *time.Timer
-}
-
-// peer is one that frames are sent to.
-type peer struct {
-	address netip.AddrPort
-	link    *link // nil until a frame does not fit a datagram
+	due    time.Time // when the next tick is
+	pause  time.Time // the socket is left alone until then
+	frames int       // datagrams that came since the last wait
+	heard  bool      // the node was given a frame since the last wait
+	timer  *time.Timer
 }
 
 func newDriver(t *Transport, linking context.Context) *driver {
-	d := &driver{
-		Transport: t, linking: linking, opener: seal.NewOpener(t.opts.Keys), interval: gossip.Interval.Duration(),
+	return &driver{
+		Transport: t, linking: linking, peers: newBook(), opener: seal.NewOpener(t.opts.Keys),
 		in:  make([]byte, maxPacket+1), // one more, to tell a longer datagram
 		out: make([]byte, 0, maxPacket), timer: time.NewTimer(time.Hour),
 	}
-	d.sleeper, _ = t.opts.Node.(Sleeper)
-	return d
 }
 
 // drive runs until ctx ends or the socket breaks.
 func (d *driver) drive(ctx context.Context) error {
 	defer context.AfterFunc(ctx, d.nudge)()
 	defer d.timer.Stop()
-	d.ticked = time.Now()
-	d.next = d.ticked.Add(d.interval)
 	for ctx.Err() == nil {
 		d.work()
 		err := d.drain()
@@ -97,18 +80,19 @@ func (d *driver) drive(ctx context.Context) error {
 	return nil
 }
 
-// work does the errands, and takes the newest list of peers.
+// work takes the newest list of peers, and does the errands.
 func (d *driver) work() {
 	select {
 	case <-d.wake:
 	default:
 	}
+	if list := d.list.Swap(nil); list != nil {
+		d.setPeers(*list)
+	}
 	for {
 		select {
 		case f := <-d.errands:
 			f(d)
-		case peers := <-d.peers.resolved:
-			d.setPeers(peers)
 		default:
 			return
 		}
@@ -123,7 +107,7 @@ func (d *driver) drain() error {
 		}
 		// What is ready may turn out to be damaged, and then read waits all the same.
 		if i == 0 {
-			if err := d.socket.SetReadDeadline(time.Now().Add(d.interval)); err != nil {
+			if err := d.socket.SetReadDeadline(time.Now().Add(gossip.Urgent.Duration())); err != nil {
 				return err
 			}
 		}
@@ -148,51 +132,44 @@ func (d *driver) read() error {
 	return nil
 }
 
-// tick ticks when it is time to.
+// tick ticks when it is time to, and when the node was given a frame that it may
+// have become busy by: it has not known of it when it said when to call it again.
 func (d *driver) tick() {
 	now := time.Now()
-	if now.Before(d.due()) {
+	left := d.due.Sub(now)
+	asked := d.heard && left > gossip.Interval.Duration()
+	if left > 0 && !asked && d.rest.Load() != woken {
 		return
 	}
-	d.opts.Node.Tick(d.opts.Now(), d)
-	d.ticked = now
-	if d.next = d.next.Add(d.interval); d.next.Before(now) {
-		d.next = now.Add(d.interval) // what was missed is not made up for
+	// Before Tick: whoever gives the node something to say that this Tick does not
+	// find sees that the driver is going to rest.
+	d.rest.Store(resting)
+	next := max(d.opts.Node.Tick(d.opts.Now(), d), minSpan)
+	if next <= gossip.Urgent {
+		d.rest.Store(ticksSoon)
 	}
-}
-
-// due returns when the next tick is.
-func (d *driver) due() time.Time {
-	if d.asleep.Load() {
-		return d.ticked.Add(d.idleInterval)
-	}
-	return d.next
+	d.due = now.Add(next.Duration())
 }
 
 // wait returns when there is something to do, or sooner.
 func (d *driver) wait() error {
-	if d.sleeper != nil {
-		// In this order: whoever gives the node something to do after Idle was
-		// called sees that the driver is asleep.
-		d.asleep.Store(true)
-		if !d.sleeper.Idle(d.opts.Now()) {
-			d.asleep.Store(false)
-		}
+	now := time.Now()
+	if d.frames > 0 {
+		d.pause = now.Add(gossip.Urgent.Duration())
 	}
-	now, until := time.Now(), d.due()
-	if !now.Before(until) {
+	d.frames, d.heard = 0, false
+	if !now.Before(d.due) {
 		return nil
 	}
-	d.rest(now)
 	if canProbe && now.Before(d.pause) {
-		d.timer.Reset(min(until.Sub(now), d.pause.Sub(now)))
+		d.timer.Reset(min(d.due.Sub(now), d.pause.Sub(now)))
 		select {
 		case <-d.timer.C:
 		case <-d.wake:
 		}
 		return nil
 	}
-	if err := d.socket.SetReadDeadline(until); err != nil {
+	if err := d.socket.SetReadDeadline(d.due); err != nil {
 		return err
 	}
 	// A nudge from before the deadline was set is in the channel, one from after
@@ -204,19 +181,6 @@ func (d *driver) wait() error {
 		return err
 	}
 	return nil
-}
-
-// rest sets how long the socket is left alone, if frames have come.
-func (d *driver) rest(now time.Time) {
-	switch {
-	case d.frames >= manyFrames:
-		d.pause = now.Add(shortPause)
-	case d.frames > 0 && d.asleep.Load():
-		d.pause = now.Add(d.interval)
-	case d.frames > 0:
-		d.pause = d.next
-	}
-	d.frames = 0
 }
 
 // datagram handles what has come from an address.
@@ -243,22 +207,20 @@ func (d *driver) datagram(from netip.AddrPort, b []byte) {
 
 // receive gives the node a frame.
 func (d *driver) receive(from netip.AddrPort, frame []byte) {
-	name, ok := d.names[from]
-	if !ok {
-		name = from.String()
-	}
-	if err := d.opts.Node.Receive(d.opts.Now(), name, frame, d); err != nil {
+	d.heard = true
+	if err := d.opts.Node.Receive(d.opts.Now(), d.peers.nameOf(from), frame, d); err != nil {
 		d.counters.refused.Add(1)
 		d.log.about("gossip frame refused", from, err)
 	}
 }
 
-// Send implements gossip.Outbox. A peer whose name has no address yet is not
-// sent to.
+// Send implements gossip.Outbox.
 func (d *driver) Send(to string, frame []byte) {
-	p, ok := d.byName[to]
+	p, err := d.peers.find(to)
 	switch {
-	case !ok:
+	case err != nil:
+		d.counters.drop(sendFailed)
+		d.log.about("gossip to a peer whose address is not ip:port is dropped", netip.AddrPort{}, err)
 	case len(frame) <= MaxDatagram:
 		d.out = d.sealer.Seal(d.out[:0], seal.Gossip, frame)
 		if _, err := d.socket.WriteToUDPAddrPort(d.out, p.address); err != nil {
@@ -279,44 +241,26 @@ func (d *driver) Send(to string, frame []byte) {
 	}
 }
 
-func (d *driver) setPeers(peers []endpoint) {
-	old := d.byName
-	d.names, d.byName = map[netip.AddrPort]string{}, map[string]*peer{}
-	list := make([]string, 0, len(peers))
-	for _, p := range peers {
-		if p.address.IsValid() {
-			d.names[p.address] = p.name
-			if known := old[p.name]; known != nil {
-				d.byName[p.name] = known
-				delete(old, p.name)
-			} else {
-				d.byName[p.name] = &peer{address: p.address}
-			}
-		}
-		list = append(list, p.name)
-	}
-	for _, gone := range old {
-		if gone.link != nil {
-			gone.link.end()
-		}
+func (d *driver) setPeers(list []string) {
+	if err := d.peers.replace(list); err != nil {
+		d.log.about("a peer is left out, because its address is not ip:port", netip.AddrPort{}, err)
 	}
 	if len(list) > 0 && d.opts.Keys == nil && !d.warned {
 		d.warned = true
 		d.opts.Log.Warn("gossip is not authenticated: whoever reaches the gossip port can read and change the counts; give every enforcer of the pool the same --gossip-key-file")
 	}
-	d.opts.Node.SetPeers(d.opts.Now(), list)
 }
 
 // hangUp ends the links after they have sent what waits. When that takes too long,
 // it calls cutOff, which ends them at once.
 func (d *driver) hangUp(cutOff func()) {
 	defer time.AfterFunc(flushTime, cutOff).Stop()
-	for _, p := range d.byName {
+	for _, p := range d.peers.byAddress {
 		if p.link != nil {
 			p.link.end()
 		}
 	}
-	for _, p := range d.byName {
+	for _, p := range d.peers.byAddress {
 		if p.link != nil {
 			<-p.link.ended
 		}

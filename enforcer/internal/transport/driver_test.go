@@ -2,85 +2,116 @@ package transport_test
 
 import (
 	"runtime"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/sluice-dev/sluice/enforcer/gossip"
 	"github.com/sluice-dev/sluice/enforcer/internal/seal"
 	"github.com/sluice-dev/sluice/enforcer/internal/transport"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
-// sleeper is a node that is idle when it is told so.
-type sleeper struct {
-	*node
-	idle atomic.Bool
-}
-
-func (s *sleeper) Idle(limit.Instant) bool { return s.idle.Load() }
-
-func TestAnIdleNodeTicksSeldom(t *testing.T) {
-	idle, busy := &sleeper{node: says()}, &sleeper{node: says()}
-	idle.idle.Store(true)
-	run(t, idle)
-	run(t, busy)
+// The node says when it wants to be called again.
+func TestTicksComeWhenTheNodeAsks(t *testing.T) {
+	idle, busy, hasty := says().every(gossip.Idle), says().every(gossip.Interval), says().every(-1)
+	for _, n := range []*node{idle, busy, hasty} {
+		run(t, n)
+	}
 	eventually(t, "the idle one ticks", func() bool { return idle.ticked() >= 5 })
 	if i, b := idle.ticked(), busy.ticked(); b < 2*i {
 		t.Errorf("%d ticks of an idle node, %d of a busy one, want at least twice as many", i, b)
 	}
+	if b, h := busy.ticked(), hasty.ticked(); h < b {
+		t.Errorf("%d ticks of a busy node, %d of one that asks for the past, want more", b, h)
+	}
 }
 
-// A driver that sleeps takes no ticks at all here, so that whatever happens was
-// caused by what woke it.
-func TestWhatWakesAnIdleNode(t *testing.T) {
-	a, b := &sleeper{node: says()}, says(8, transport.MaxFrame)
-	a.idle.Store(true)
-	ta, tb := open(t, a), run(t, b)
-	ta.NeverTickWhileIdle()
-	stop := start(t, ta)
+// A node that asks for no tick gets none but the first, so that whatever happens
+// was caused by what woke it.
+func TestWhatWakesANodeAtRest(t *testing.T) {
+	a := says().every(never)
+	ta := run(t, a)
+	eventually(t, "the first tick", func() bool { return a.ticked() == 1 })
 
-	ta.SetPeers([]string{tb.Addr().String()})
-	eventually(t, "a list of peers", func() bool { return slices.Equal(a.current(), []string{tb.Addr().String()}) })
-	tb.SetPeers([]string{ta.Addr().String()})
+	ta.SetPeers([]string{"127.0.0.1:9"})
+	eventually(t, "a list of peers", func() bool { list, _ := ta.Peers(); return len(list) == 1 })
+	if got := a.ticked(); got != 1 {
+		t.Errorf("%d ticks after a list of peers, want only the first", got)
+	}
+	ta.Wake()
+	eventually(t, "Wake", func() bool { return a.ticked() == 2 })
+	b := says(8, transport.MaxFrame).every(never)
+	tb := open(t, b)
+	introduce(ta, tb)
+	start(t, tb)
 	for _, size := range []int{8, transport.MaxFrame} {
-		eventually(t, "frames", func() bool { return a.from(tb.Addr(), size) >= 5 })
+		eventually(t, "frames", func() bool { return a.from(tb.Addr(), size) == 1 })
 	}
-	if got := a.ticked(); got > 0 {
-		t.Errorf("%d ticks while the node was idle, want none", got)
+	eventually(t, "a tick after a frame, which may have given the node something to do", func() bool { return a.ticked() > 2 })
+}
+
+// A node that ticks soon is not asked again for each frame.
+func TestFramesDoNotHastenATickThatIsNear(t *testing.T) {
+	a, b := says().every(gossip.Interval), says(8).every(gossip.Urgent)
+	ta, tb := run(t, a), run(t, b)
+	introduce(ta, tb)
+	eventually(t, "frames", func() bool { return a.from(tb.Addr(), 8) > 200 })
+	if ticks, said := a.ticked(), b.ticked(); ticks > said {
+		t.Errorf("%d ticks, and its peer had %d at a fifth of the interval", ticks, said)
 	}
-	for range 3 {
-		before := a.ticked()
-		a.idle.Store(false)
-		ta.Wake()
-		eventually(t, "Wake", func() bool { return a.ticked() > before+3 })
-		a.idle.Store(true)
-		eventually(t, "no more ticks", func() bool {
-			before := a.ticked()
-			for seen := a.received(); a.received() < seen+20; {
-				runtime.Gosched()
-			}
-			return a.ticked() == before
-		})
-	}
-	stop() // the end of the context, too
 }
 
 // Wake is called for every request, at the same time as anything else.
 func TestNoWakeIsLost(t *testing.T) {
-	a := &sleeper{node: says()}
-	a.idle.Store(true)
-	ta := open(t, a)
-	ta.NeverTickWhileIdle()
-	start(t, ta)
-	for i := range 60 {
-		before := a.ticked()
-		a.idle.Store(false)
-		ta.Wake()
-		for range i % 7 * 30 {
+	for _, span := range []limit.Span{never, gossip.Idle, gossip.Interval, gossip.Urgent} {
+		a := says().every(span)
+		ta := open(t, a)
+		ta.Wake() // before Run, too
+		start(t, ta)
+		var others sync.WaitGroup
+		for round := range 60 {
+			before := a.ticked()
+			for range round % 4 {
+				others.Go(func() {
+					for range 50 {
+						ta.Wake()
+					}
+				})
+			}
 			ta.Wake()
+			eventually(t, "a tick", func() bool { return a.ticked() > before })
 		}
-		eventually(t, "a tick", func() bool { return a.ticked() > before })
-		a.idle.Store(true)
+		others.Wait()
+	}
+}
+
+// bell is a Node that answers every ring with a tick. A ring that is not seen
+// before the next one is a wake-up that was lost.
+type bell struct {
+	quiet
+	rung atomic.Int64
+	seen atomic.Int64
+}
+
+func (b *bell) Tick(limit.Instant, gossip.Outbox) limit.Span {
+	b.seen.Store(b.rung.Load())
+	return never
+}
+
+func TestWakesWhileTheDriverGoesToRest(t *testing.T) {
+	b := &bell{}
+	tr := run(t, b)
+	for range 5000 {
+		want := b.rung.Add(1)
+		tr.Wake()
+		// The next ring comes while the driver is about to wait.
+		for deadline := time.Now().Add(30 * time.Second); b.seen.Load() < want; runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("ring %d was not heard within 30 s", want)
+			}
+		}
 	}
 }
 

@@ -2,11 +2,7 @@ package transport
 
 import (
 	"context"
-	"log/slog"
 	"net/netip"
-	"slices"
-	"testing"
-	"time"
 
 	"github.com/sluice-dev/sluice/enforcer/gossip"
 )
@@ -17,8 +13,24 @@ const (
 	MaxQueuedBytes  = maxQueuedBytes
 )
 
-// NeverTickWhileIdle leaves a node that is idle without ticks. Call it before Run.
-func (t *Transport) NeverTickWhileIdle() { t.idleInterval = 1000 * time.Hour }
+// The bound of peers that are not in the list.
+const MaxUnlisted = maxUnlisted
+
+// Node returns the node that t drives.
+func (t *Transport) Node() Node { return t.opts.Node }
+
+// Peers returns the list in force, and how many peers are known; none when the
+// driver has ended.
+func (t *Transport) Peers() (list []string, known int) {
+	done := make(chan struct{})
+	if t.post(func(d *driver) { list, known = d.peers.list, len(d.peers.byName); close(done) }) {
+		select {
+		case <-done:
+		case <-t.ended:
+		}
+	}
+	return list, known
+}
 
 // Connections returns how many TCP connections are open.
 func (t *Transport) Connections() int {
@@ -49,7 +61,7 @@ type Driver struct{ d *driver }
 // NewDriver returns a driver of t, whose only peer is t itself.
 func NewDriver(t *Transport) Driver {
 	d := Driver{newDriver(t, context.Background())}
-	d.d.setPeers([]endpoint{{t.Addr().String(), t.Addr()}})
+	d.d.setPeers([]string{t.Addr().String()})
 	return d
 }
 
@@ -64,32 +76,13 @@ func (d Driver) Drain() (int, error) {
 	return d.d.frames, err
 }
 
-// Lists drives a resolver without a socket.
-type Lists struct {
-	t *testing.T
-	r *resolver
-}
+func (d Driver) SetPeers(list ...string) { d.d.setPeers(list) }
 
-// RunResolver starts a resolver that stops with the test.
-func RunResolver(t *testing.T, lookup func(context.Context, string) ([]netip.Addr, error), local netip.Addr, log *slog.Logger) Lists {
-	r := newResolver(lookup, local, log)
-	go r.run(t.Context())
-	return Lists{t, r}
-}
+// Known returns how many peers are known, and Knows whether one is.
+func (d Driver) Known() int             { return len(d.d.peers.byName) }
+func (d Driver) Knows(peer string) bool { return d.d.peers.byName[peer] != nil }
 
-func (l Lists) Set(peers ...string) { l.r.set(peers) }
-
-// Want waits for the next resolved list.
-func (l Lists) Want(want ...string) {
-	l.t.Helper()
-	var got []string
-	for _, e := range <-l.r.resolved {
-		if !e.address.IsValid() {
-			e.name += " without address"
-		}
-		got = append(got, e.name)
-	}
-	if !slices.Equal(got, want) {
-		l.t.Errorf("peers %v, want %v", got, want)
-	}
+// NameOf returns what frames from an address come from.
+func (d Driver) NameOf(address string) string {
+	return d.d.peers.nameOf(netip.MustParseAddrPort(address))
 }

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,9 +22,13 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
+// never is the span of a node that waits to be woken.
+const never = 1000 * 3600 * limit.Second
+
 // node is a Node that sends frames of certain sizes to its peers at every tick,
 // each with a number, and writes down what it is given.
 type node struct {
+	span atomic.Int64  // until the next tick; 0 means gossip.Interval
 	hold chan struct{} // Receive waits for it, unless nil
 
 	mu      sync.Mutex
@@ -36,7 +42,7 @@ type node struct {
 	refused error
 }
 
-func (n *node) Tick(_ limit.Instant, out gossip.Outbox) {
+func (n *node) Tick(_ limit.Instant, out gossip.Outbox) limit.Span {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ticks++
@@ -48,6 +54,7 @@ func (n *node) Tick(_ limit.Instant, out gossip.Outbox) {
 			}
 		}
 	}
+	return cmp.Or(limit.Span(n.span.Load()), gossip.Interval)
 }
 
 // numbered returns a frame with a number and a size.
@@ -77,7 +84,8 @@ func (n *node) Receive(_ limit.Instant, from string, frame []byte, _ gossip.Outb
 	return n.refused
 }
 
-func (n *node) SetPeers(_ limit.Instant, peers []string) {
+// meet replaces the list of those that the node sends to.
+func (n *node) meet(peers []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.peers = peers
@@ -123,14 +131,14 @@ func (n *node) received() int {
 	return n.count
 }
 
-func (n *node) current() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Clone(n.peers)
-}
-
 // says returns a node that sends a frame of each size at every tick.
 func says(sizes ...int) *node { return &node{sizes: sizes, each: 1} }
+
+// every sets the time between its ticks.
+func (n *node) every(span limit.Span) *node {
+	n.span.Store(int64(span))
+	return n
+}
 
 // open returns a transport that does not run yet.
 func open(t testing.TB, n transport.Node, options ...func(*transport.Options)) *transport.Transport {
@@ -239,7 +247,9 @@ func introduce(all ...*transport.Transport) {
 		list = append(list, t.Addr().String())
 	}
 	for i, t := range all {
-		t.SetPeers(slices.Delete(slices.Clone(list), i, i+1))
+		others := slices.Delete(slices.Clone(list), i, i+1)
+		t.Node().(*node).meet(others)
+		t.SetPeers(others)
 	}
 }
 

@@ -76,6 +76,7 @@ func TestAPeerThatLeavesIsHungUpOn(t *testing.T) {
 	ta, tb := run(t, a), run(t, b)
 	introduce(ta, tb)
 	eventually(t, "b hears a", func() bool { return b.from(ta.Addr(), transport.MaxFrame) > 0 })
+	a.meet(nil)
 	ta.SetPeers(nil)
 	eventually(t, "no connection is left", func() bool { return ta.Connections() == 0 && tb.Connections() == 0 })
 }

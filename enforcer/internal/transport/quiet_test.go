@@ -8,8 +8,7 @@ import (
 // quiet is a Node that does nothing.
 type quiet struct{ received int }
 
-func (*quiet) Tick(limit.Instant, gossip.Outbox) {}
-func (*quiet) SetPeers(limit.Instant, []string)  {}
+func (*quiet) Tick(limit.Instant, gossip.Outbox) limit.Span { return gossip.Idle }
 func (q *quiet) Receive(limit.Instant, string, []byte, gossip.Outbox) error {
 	q.received++
 	return nil

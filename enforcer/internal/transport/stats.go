@@ -98,7 +98,7 @@ type Stats struct {
 	//	too_long             out: more than MaxFrame bytes
 	//	queue_full           out: too much waits for the peer's TCP connection
 	//	unreachable          out: the peer takes no TCP connection
-	//	send_failed          out: the operating system refused it, or the connection broke
+	//	send_failed          out: the operating system refused it, the connection broke, or the address is not ip:port
 	Dropped map[string]uint64
 }
 

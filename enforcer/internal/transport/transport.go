@@ -1,5 +1,5 @@
 // Package transport carries gossip between enforcers and drives the node that it
-// is for: it gives it ticks, frames and the list of its peers, each with the time.
+// is for: it gives it ticks and frames, each with the time.
 //
 // Frames that fit one datagram go by UDP, longer ones over one TCP connection per
 // peer, to the same port number. A second conversation, Side, shares the sockets.
@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -47,23 +48,14 @@ const (
 	flushTime = time.Second
 )
 
-// Node is what a transport drives, one call at a time. Addresses are those of
-// SetPeers, resolved.
+// Node is what a transport drives, one call at a time. Addresses are ip:port.
 type Node interface {
-	Tick(now limit.Instant, out gossip.Outbox)
+	// Tick returns when it must be called again at the latest, unless
+	// Transport.Wake is called first. Sooner does no harm, and happens.
+	Tick(now limit.Instant, out gossip.Outbox) (next limit.Span)
+
+	// Receive takes a frame, and sends what it has to answer.
 	Receive(now limit.Instant, from string, frame []byte, out gossip.Outbox) error
-	SetPeers(now limit.Instant, addresses []string)
-}
-
-// Sleeper is a Node that can do without most of its ticks. A wake-up costs more
-// than a tick that finds nothing to do.
-type Sleeper interface {
-	Node
-
-	// Idle says that Tick would send nothing for a while, unless a frame comes
-	// first or Transport.Wake is called. It is called after Tick and Receive, from
-	// the same goroutine; while it says so, ticks come every IdleInterval.
-	Idle(now limit.Instant) bool
 }
 
 // Options configure a Transport. Listen, Node, Now and Log are required.
@@ -76,10 +68,6 @@ type Options struct {
 	// Keys are the pool's; nil means that there are none: what is sent can be read
 	// and forged by everybody on the network.
 	Keys *seal.Ring
-
-	// Lookup finds the addresses of a host name; nil asks the system's
-	// resolver. It may block until its context ends.
-	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
 // Transport is a pair of open sockets. Its methods are safe for concurrent use.
@@ -87,7 +75,6 @@ type Transport struct {
 	opts     Options
 	socket   *socket
 	listener *net.TCPListener
-	peers    *resolver
 	sealer   *seal.Sealer
 	side     *Side
 	counters counters
@@ -97,10 +84,10 @@ type Transport struct {
 	// after one was added, or when the driver should look again anyway.
 	errands chan func(*driver)
 	wake    chan struct{}
-	asleep  atomic.Bool   // the node is idle, and the driver relies on it
 	ended   chan struct{} // closed when the driver has ended
 
-	idleInterval time.Duration // IdleInterval
+	list atomic.Pointer[[]string] // of peers, until the driver takes it
+	rest atomic.Int32             // ticksSoon, resting or woken
 
 	streams    sync.WaitGroup // goroutines of streams
 	handshakes chan struct{}  // has room for those that may go on at a time
@@ -123,12 +110,10 @@ func Listen(o Options) (*Transport, error) {
 	t := &Transport{
 		opts: o, socket: newSocket(conn), listener: listener,
 		sealer: seal.NewSealer(o.Keys), log: complaints{log: o.Log},
-		errands: make(chan func(*driver), 16), wake: make(chan struct{}, 1), ended: make(chan struct{}), idleInterval: IdleInterval,
+		errands: make(chan func(*driver), 16), wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		handshakes: make(chan struct{}, maxHandshakes), conns: map[*tracked]struct{}{},
 	}
 	t.side = newSide(t)
-	t.peers = newResolver(o.Lookup, t.Addr().Addr(), o.Log)
-	t.peers.nudge = t.nudge
 	return t, nil
 }
 
@@ -164,14 +149,27 @@ func (t *Transport) Addr() netip.AddrPort {
 // Membership returns the second conversation over these sockets, always the same.
 func (t *Transport) Membership() *Side { return t.side }
 
-// SetPeers replaces the list of peers, each "host:port". Names are resolved now
-// and again every few seconds. It does not block.
-func (t *Transport) SetPeers(peers []string) { t.peers.set(peers) }
+// SetPeers replaces the list of peers, each ip:port: TCP connections to peers that
+// are gone end. It does not block, and may be called before Run.
+func (t *Transport) SetPeers(addresses []string) {
+	list := slices.Clone(addresses)
+	t.list.Store(&list)
+	t.nudge()
+}
 
-// Wake tells that an idle node (see Sleeper) has something to do. It may be
-// called for every request: it does next to nothing unless the node was idle.
+// How the driver rests between two ticks.
+const (
+	ticksSoon int32 = iota // the next tick comes within gossip.Urgent, or nothing runs yet
+	resting                // it comes later: Wake has something to do
+	woken                  // Wake has done it
+)
+
+// Wake tells that the node has something to say: it ticks at once, unless it does
+// so within gossip.Urgent anyway. It may be called for every request, and before
+// Run: it never blocks, and is an atomic load except for the first call since a
+// tick.
 func (t *Transport) Wake() {
-	if t.asleep.Load() && t.asleep.CompareAndSwap(true, false) {
+	if t.rest.Load() == resting && t.rest.CompareAndSwap(resting, woken) {
 		t.nudge()
 	}
 }
@@ -215,7 +213,6 @@ func (t *Transport) Run(ctx context.Context) error {
 	defer cancel()
 	cutOff := func() { cancel(); t.disconnect() }
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { t.peers.run(ctx); return nil })
 	g.Go(func() error { return t.accept(ctx) })
 	g.Go(func() error {
 		d := newDriver(t, linking)
