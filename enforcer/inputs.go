@@ -3,6 +3,7 @@ package enforcer
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"k8s.io/client-go/kubernetes"
@@ -25,7 +26,7 @@ func newInputs(ctx context.Context, e *Enforcer) (*policies, *peers, error) {
 	service, inKubernetes := cutKubernetes(o.Peers)
 	if o.Peers != "" && !inKubernetes {
 		var err error
-		if peers.source, err = listedPeers(o.Peers); err != nil {
+		if peers.source, err = listedPeers(o.Peers, o.Log); err != nil {
 			return nil, nil, fmt.Errorf("--peers: %w", err)
 		}
 	}
@@ -54,9 +55,9 @@ func newInputs(ctx context.Context, e *Enforcer) (*policies, *peers, error) {
 }
 
 // listedPeers returns the source that --peers names: dns:NAME:PORT, or a list.
-func listedPeers(peers string) (discovery.Source, error) {
+func listedPeers(peers string, log *slog.Logger) (discovery.Source, error) {
 	if name, ok := strings.CutPrefix(peers, "dns:"); ok {
-		return discovery.DNS(gossipPort, name)
+		return discovery.DNS(gossipPort, name, nil, func(err error) { log.Warn("peers cannot be looked up; trying again, the last answer stands", "error", err) })
 	}
 	return discovery.Static(gossipPort, strings.Split(peers, ","))
 }

@@ -29,11 +29,13 @@ type peers struct {
 	journal *journal.Journal // nil keeps nothing
 	log     *slog.Logger
 
+	// told is given, once, how many enforcers the source expects at least, or 0 when
+	// it has told nothing for peersWait.
 	once sync.Once
-	told chan struct{} // closed when the source has told something, or after peersWait
+	told chan int
 }
 
-func newPeers(log *slog.Logger) *peers { return &peers{log: log, told: make(chan struct{})} }
+func newPeers(log *slog.Logger) *peers { return &peers{log: log, told: make(chan int, 1)} }
 
 // Watch implements discovery.Source.
 func (p *peers) Watch(ctx context.Context, changed func([]discovery.Endpoint)) error {
@@ -43,19 +45,29 @@ func (p *peers) Watch(ctx context.Context, changed func([]discovery.Endpoint)) e
 	}
 	alone := time.AfterFunc(peersWait, func() {
 		p.log.Warn("nobody has told who the peers are; working with those that are known for now", "known", len(saved))
-		p.tell()
+		p.tell(nil)
 	})
 	defer alone.Stop()
 	return p.source.Watch(ctx, func(members []discovery.Endpoint) {
 		alone.Stop()
 		p.log.Info("peers changed", "peers", gossipAddresses(members))
 		changed(members)
-		p.tell()
+		p.tell(members)
 		p.save(members)
 	})
 }
 
-func (p *peers) tell() { p.once.Do(func() { close(p.told) }) }
+func (p *peers) tell(members []discovery.Endpoint) {
+	p.once.Do(func() {
+		serving := 0
+		for _, m := range members {
+			if m.Serving {
+				serving++
+			}
+		}
+		p.told <- serving
+	})
+}
 
 // gossipAddresses returns where the members take gossip.
 func gossipAddresses(members []discovery.Endpoint) []string {
@@ -105,37 +117,40 @@ func (e *Enforcer) meet(ctx context.Context) error {
 	return e.membership.Run(ctx)
 }
 
-// views hands what membership sees to those who need it; at first it waits until
-// somebody has told who is to be expected, lest a pool look empty.
+// views hands what membership sees to those who need it. At first it waits for a
+// view that knows who is to be expected, lest a pool look empty.
 type views struct {
 	set func(membership.View)
 
-	mu     sync.Mutex
-	open   bool
-	latest *membership.View
+	mu       sync.Mutex
+	open     bool
+	released bool
+	least    int // of View.Expected in the first view, when released
+	latest   *membership.View
 }
 
 func (v *views) changed(view membership.View) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.open {
-		v.latest = &view
-		return
-	}
-	v.set(view)
+	v.latest = &view
+	v.pass()
 }
 
-// release lets views through once told is closed.
-func (v *views) release(ctx context.Context, told <-chan struct{}) {
+// release lets views through once told says how many are expected.
+func (v *views) release(ctx context.Context, told <-chan int) {
 	select {
 	case <-ctx.Done():
-		return
-	case <-told:
+	case least := <-told:
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.released, v.least = true, least
+		v.pass()
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.open = true
-	if v.latest != nil {
+}
+
+// pass hands the latest view on if it may; mu is held.
+func (v *views) pass() {
+	if v.open = v.open || v.released && v.latest != nil && v.latest.Expected >= v.least; v.open {
 		v.set(*v.latest)
 	}
 }

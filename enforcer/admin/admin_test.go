@@ -58,11 +58,14 @@ func TestHandler(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	counts := admin.Counts{
 		Limits: []admin.Usage{
-			{Namespace: "shop", Policy: "web", Limit: "a", ActiveKeys: 2, Admitted: 10, Limited: 3},
+			{Namespace: "shop", Policy: "web", Limit: "a", ActiveKeys: 2, Admitted: 10, Limited: 3, OverAdmitted: .5},
 			{Namespace: "shop", Policy: "web", Limit: "b"},
 		},
 		Keys: 5, MaxKeys: 100, Evicted: 1, Expired: 2, StoreBytes: 400,
-		FramesSent: 7, FramesReceived: 6, BytesSent: 70, BytesReceived: 60,
+		Frames: []admin.Traffic{
+			{Direction: "sent", Protocol: "udp", Frames: 7, Bytes: 70},
+			{Direction: "received", Protocol: "tcp", Frames: 6, Bytes: 60},
+		},
 		FramesDropped:    map[string]uint64{"malformed": 4},
 		ExpressionErrors: 9, Peers: 2, Digest: "abc", Version: "v1",
 	}
@@ -87,10 +90,11 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{
 		`sluice_limit_tokens_total{limit="a",namespace="shop",outcome="admitted",policy="web"} 10`,
 		`sluice_limit_tokens_total{limit="a",namespace="shop",outcome="limited",policy="web"} 3`,
+		`sluice_limit_over_admitted_tokens_total{limit="a",namespace="shop",policy="web"} 0.5`,
 		`sluice_limit_active_keys{limit="a",namespace="shop",policy="web"} 2`,
 		`sluice_limit_tokens_total{limit="b",namespace="shop",outcome="limited",policy="web"} 0`,
 		"sluice_keys 5", "sluice_keys_max 100", "sluice_keys_evicted_total 1", "sluice_keys_expired_total 2", "sluice_store_bytes 400",
-		`sluice_gossip_frames_total{direction="sent"} 7`, `sluice_gossip_bytes_total{direction="received"} 60`,
+		`sluice_gossip_frames_total{direction="sent",protocol="udp"} 7`, `sluice_gossip_bytes_total{direction="received",protocol="tcp"} 60`,
 		`sluice_gossip_frames_dropped_total{reason="malformed"} 4`, "sluice_expression_errors_total 9", "sluice_peers 2",
 		`sluice_document_info{digest="abc"} 1`, `sluice_build_info{version="v1"} 1`,
 		`sluice_request_duration_seconds_count{frontend="http",outcome="admitted"} 1`,

@@ -37,6 +37,9 @@ func TestFaultsNameTheirField(t *testing.T) {
 		"an unknown mode": {
 			func(p *policy.Policy) { p.Limits[0].Mode = "Try" }, []string{`spec.limits[0].mode: "Try": use Enforce or Shadow`},
 		},
+		"an unknown first burst": {
+			func(p *policy.Policy) { p.Limits[0].FirstBurst = "Half" }, []string{`spec.limits[0].firstBurst: "Half": use Full or Share`},
+		},
 		"an unknown algorithm": {
 			func(p *policy.Policy) { p.Limits[0].Algorithm = "Magic" }, []string{`spec.limits[0].algorithm: "Magic": use TokenBucket, SlidingWindow or FixedWindow`},
 		},
@@ -145,54 +148,6 @@ func TestParsePer(t *testing.T) {
 				t.Errorf("%v, %v, %v; want %v, %v", span.Duration(), calendar, err, want.span, want.calendar)
 			}
 		})
-	}
-}
-
-func TestADocumentTravels(t *testing.T) {
-	first, second := plain(), plain()
-	second.Name = "api"
-	second.Limits[0].Overrides = []policy.Override{{Key: []string{"a*"}, Rate: &policy.Rate{Requests: 1, Per: "Day"}}}
-	d := &policy.Document{Version: policy.Version, Pool: "default", Policies: []policy.Policy{first, second}}
-	d.Sort()
-	if d.Policies[0].Name != "api" {
-		t.Errorf("the order is %s first", d.Policies[0].Name)
-	}
-	encoded, err := policy.Encode(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := policy.Encode(d)
-	if err != nil || string(again) != string(encoded) {
-		t.Errorf("the same document was encoded in two ways (%v)", err)
-	}
-	decoded, err := policy.Decode(encoded)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(d, decoded); diff != "" {
-		t.Errorf("decoded (-want +got):\n%s", diff)
-	}
-	if decoded.Digest() != d.Digest() {
-		t.Error("the digest changed on the way")
-	}
-	decoded.Policies[0].Generation++
-	if decoded.Digest() == d.Digest() {
-		t.Error("another document has the same digest")
-	}
-
-	for name, broken := range map[string]struct {
-		encoded []byte
-		want    string
-	}{
-		"nothing":         {nil, "the document is not gzip"},
-		"something else":  {[]byte("hello"), "the document is not gzip"},
-		"cut":             {encoded[:len(encoded)-5], "the document is cut or garbled"},
-		"a later version": {encode(t, &policy.Document{Version: policy.Version + 1}), "upgrade the enforcers before the manager"},
-		"no version":      {encode(t, &policy.Document{}), "the document has version 0"},
-	} {
-		if _, err := policy.Decode(broken.encoded); err == nil || !strings.Contains(err.Error(), broken.want) {
-			t.Errorf("%s: error %v, want %q", name, err, broken.want)
-		}
 	}
 }
 
