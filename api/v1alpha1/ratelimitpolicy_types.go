@@ -395,6 +395,7 @@ type LimitStatus struct {
 	// admitted, such as "0.2%", as the enforcers measure it: they may admit too much
 	// for as long as word of it travels between them, and pay it back afterwards.
 	//
+	// +optional
 	// +kubebuilder:validation:MaxLength=8
-	OverAdmission string `json:"overAdmission"`
+	OverAdmission string `json:"overAdmission,omitempty"`
 }
