@@ -57,7 +57,9 @@ func newInputs(ctx context.Context, e *Enforcer) (*policies, *peers, error) {
 // listedPeers returns the source that --peers names: dns:NAME:PORT, or a list.
 func listedPeers(peers string, log *slog.Logger) (discovery.Source, error) {
 	if name, ok := strings.CutPrefix(peers, "dns:"); ok {
-		return discovery.DNS(gossipPort, name, nil, func(err error) { log.Warn("peers cannot be looked up; trying again, the last answer stands", "error", err) })
+		return discovery.DNS(gossipPort, name, nil, func(err error) {
+			log.Warn("peers cannot be looked up; trying again, the last answer stands", "error", err)
+		})
 	}
 	return discovery.Static(gossipPort, strings.Split(peers, ","))
 }

@@ -58,6 +58,35 @@ func TestASprayOfKeysUnlimitsNobody(t *testing.T) {
 	}
 }
 
+// TestASprayThatUsesEachKeyUp: where a quota is one request, every sprayed key is
+// at its limit as well. Clients that go on and are denied stay limited: those that
+// were never denied make room first.
+func TestASprayThatUsesEachKeyUp(t *testing.T) {
+	const maxKeys, victims, spray = 20_000, 500, 500_000
+	s := newStore(t, account.Options{MaxKeys: maxKeys})
+	ref := meters(s, bucket(1, limit.Minute, 1))[0]
+	now, admitted := start, 0
+	for i := range uint64(spray) { // 50,000 a second, for 10 s
+		now = now.Add(20 * limit.Span(time.Microsecond))
+		if i%5000 == 0 { // ten times a second
+			for v := range uint64(victims) {
+				for range 2 {
+					if take(s, now, key(v), ref) {
+						admitted++
+					}
+				}
+			}
+		}
+		take(s, now, key(victims+i), ref)
+	}
+	if got := s.Stats().Evicted; got < spray/2 {
+		t.Fatalf("only %d counters were forgotten: the test shows nothing", got)
+	}
+	if admitted != victims {
+		t.Errorf("%d requests of %d clients were admitted, want one of each", admitted, victims)
+	}
+}
+
 // heap returns the bytes of the heap that are in use.
 func heap() int64 {
 	var m runtime.MemStats

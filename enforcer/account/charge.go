@@ -126,7 +126,9 @@ func (sh *shard) find(rows []meterRow, now limit.Instant, c *Charge) {
 		c.slot, c.state = none, decide.State{}
 		return
 	}
-	e.rescale(sh, rows, now, c.Meter)
+	if e.ref() != c.Meter {
+		e.rescale(sh, rows, now, c.Meter)
+	}
 	if l := sh.localOf(e); l != nil && c.params != nil {
 		e.state = l.Settle(c.params, e.state, now)
 	}
@@ -179,6 +181,9 @@ func (s *Store) settleLocked(sh *shard, now limit.Instant, c *Charge) {
 	}
 	if c.Admitted {
 		e.state = c.state
+		e.meter &^= deniedBit
+	} else {
+		e.meter |= deniedBit
 	}
 	if !c.rule.Alone() {
 		s.note(sh, now, c, e)
@@ -226,7 +231,7 @@ func (e *entry) rescale(sh *shard, rows []meterRow, now limit.Instant, ref Ref) 
 	}
 	sh.usage.of(from).Active--
 	sh.usage.of(ref).Active++
-	e.meter = e.meter&dirtyBit | uint32(ref)
+	e.meter = e.meter&flagBits | uint32(ref)
 }
 
 // idleAt returns when an entry says nothing any more; one whose meter is unknown

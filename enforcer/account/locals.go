@@ -114,7 +114,7 @@ func (s *Store) note(sh *shard, now limit.Instant, c *Charge, e *entry) {
 	switch {
 	case l != nil:
 		l.Count(c.params, c.rule, now, c.Cost, c.Admitted)
-	case !c.Admitted || !e.mustTell(c.rule, now, c.Cost):
+	case !c.Admitted || !e.mustTell(c.rule, now, c.Cost) || s.shared.Load() >= s.maxShared:
 		return
 	default:
 		l = s.share(sh, now, c.slot, e, c.rule)

@@ -33,6 +33,10 @@ const (
 	// MostKeys is the most that Options.MaxKeys may be.
 	MostKeys = maxShards * maxSlots
 
+	// sharedPart of the counters may be shared at a time, and at least minShared:
+	// beyond that, as under a spray of keys, others count for themselves.
+	sharedPart, minShared = 4, 1024
+
 	minShards, maxShards = 64, 4096
 	keysPerShard         = 4096 // at which one shard's index is rebuilt in well under 0.1 ms
 )
@@ -45,7 +49,8 @@ type Options struct {
 	// It bounds memory as well, so there is no second bound to set: all counters
 	// have one size, and memory grows with those there are, to at most BytesPerKey
 	// for each and BytesPerShard for each shard. Stats.MaxBytes is the exact sum.
-	// Those that are shared at the moment cost BytesPerShared more.
+	// Those that are shared at the moment, at most a quarter, cost BytesPerShared
+	// more.
 	MaxKeys int
 
 	// Wake is called when there is something for Changed to hand over, and was not
@@ -71,6 +76,7 @@ type Store struct {
 	expire atomic.Uint32 // the shard at which the next Expire begins
 	base   usageBase
 
+	maxShared        int64
 	sharing, changed bitmap // shards with Locals, and with changed ones
 	shared           atomic.Int64
 	awake            atomic.Bool // Wake was called since Changed was
@@ -113,9 +119,9 @@ func New(o Options) (*Store, error) {
 		return nil, fmt.Errorf("%d Shards: use a power of two up to %d", o.Shards, maxShards)
 	}
 	s := &Store{
-		shards:   make([]shard, o.Shards),
-		shift:    uint(64 - bits.TrailingZeros(uint(o.Shards))),
-		wake:     o.Wake,
+		shards: make([]shard, o.Shards),
+		shift:  uint(64 - bits.TrailingZeros(uint(o.Shards))),
+		wake:   o.Wake, maxShared: int64(max(minShared, o.MaxKeys/sharedPart)),
 		perShard: (o.MaxKeys + o.Shards - 1) / o.Shards,
 	}
 	for i := range s.shards {

@@ -23,6 +23,9 @@ import (
 const (
 	expireBudget = 50_000
 	expireEvery  = 20 * limit.Millisecond
+
+	// homePart of the counters may have their home here, and at least minHomes.
+	homePart, minHomes = 4, 1024
 )
 
 // Options configure an Engine.
@@ -84,7 +87,7 @@ func New(o Options) (*Engine, error) {
 	e.force.Store(&force{seed: o.Seed})
 	e.gossip, err = gossip.New(gossip.Options{
 		Name: o.Node, Seed: gossip.Seed{Value: o.Seed, Born: o.Born},
-		Counters: counters{e},
+		Counters: counters{e}, MaxHomes: max(minHomes, store.Stats().MaxKeys/homePart),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)

@@ -13,22 +13,23 @@ import (
 // TestNativeIsCEL: what is compiled to direct look-ups says of every request what
 // CEL proper says of it.
 func TestNativeIsCEL(t *testing.T) {
+	var c expression.Compiler
 	rapid.Check(t, func(t *rapid.T) {
 		switch rapid.IntRange(0, 2).Draw(t, "type") {
 		case 0:
 			source := boolSource(t, 3)
-			fast, err := expression.CompileBool(source)
-			proper, native, err2 := expression.ProperBool(source)
+			fast, err := c.Bool(source)
+			proper, native, err2 := c.ProperBool(source)
 			agree(t, source, native, fast, proper, err, err2)
 		case 1:
 			source := textSource(t, 3)
-			fast, err := expression.CompileString(source)
-			proper, native, err2 := expression.ProperString(source)
+			fast, err := c.String(source)
+			proper, native, err2 := c.ProperString(source)
 			agree(t, source, native, fast, proper, err, err2)
 		default:
 			source := intSource(t, 3)
-			fast, err := expression.CompileInt(source)
-			proper, native, err2 := expression.ProperInt(source)
+			fast, err := c.Int(source)
+			proper, native, err2 := c.ProperInt(source)
 			agree(t, source, native, fast, proper, err, err2)
 		}
 	})
@@ -70,10 +71,11 @@ func agree[T comparable](t *rapid.T, source string, native bool, fast, proper ev
 // TestRequirementsHold: an expression is true only for inputs that meet all of its
 // requirements, so an index that looks at one of them misses nothing.
 func TestRequirementsHold(t *testing.T) {
+	var c expression.Compiler
 	found := 0
 	rapid.Check(t, func(t *rapid.T) {
 		source := boolSource(t, 3)
-		e, err := expression.CompileBool(source)
+		e, err := c.Bool(source)
 		if err != nil {
 			t.Skip(err)
 		}
@@ -114,16 +116,17 @@ const twentyOperators = "request.method == 'GET' && request.path.startsWith('/ap
 // BenchmarkNativeAgainstCEL times both over generated requests, of which they must
 // say the same.
 func BenchmarkNativeAgainstCEL(b *testing.B) {
+	var c expression.Compiler
 	inputs := []*expression.Input{sample()}
 	for i := range 255 {
 		inputs = append(inputs, rapid.Custom(input).Example(i))
 	}
 	for _, shape := range shapes {
-		fast, err := expression.CompileBool(shape.source)
+		fast, err := c.Bool(shape.source)
 		if err != nil {
 			b.Fatal(err)
 		}
-		proper, native, err := expression.ProperBool(shape.source)
+		proper, native, err := c.ProperBool(shape.source)
 		if err != nil || !native {
 			b.Fatalf("%s: native %v, %v", shape.source, native, err)
 		}
@@ -164,14 +167,15 @@ func FuzzEval(f *testing.F) {
 	f.Add("request.headers['x'].substring(1, 2) == 'b'", "", "", "Äb", "")
 	f.Add("['a', 'b'].filter(x, x in request.query).size() > 0", "\xff", "\n", "", "")
 	f.Add("size(request.path + request.path) < 10 ? request.host == '' : source.address > 'a'", "", "", "", "")
+	var c expression.Compiler
 	f.Fuzz(func(t *testing.T, source, method, path, header, entry string) {
 		values := request.Values{"x": header, "y": path}
 		inputs := []*expression.Input{{}, {
 			HTTP:       &request.HTTP{Method: method, Path: path, Host: entry, Source: header, Headers: values, Query: values},
 			Descriptor: &request.Descriptor{Entries: []request.Entry{{Key: "x", Value: entry}, {Key: "x", Value: header}}},
 		}}
-		if fast, err := expression.CompileBool(source); err == nil {
-			proper, native, err := expression.ProperBool(source)
+		if fast, err := c.Bool(source); err == nil {
+			proper, native, err := c.ProperBool(source)
 			same(t, source, native, inputs, fast, proper, err)
 			for _, in := range inputs {
 				holds, err := fast.Eval(in)
@@ -182,12 +186,12 @@ func FuzzEval(f *testing.F) {
 				}
 			}
 		}
-		if fast, err := expression.CompileString(source); err == nil {
-			proper, native, err := expression.ProperString(source)
+		if fast, err := c.String(source); err == nil {
+			proper, native, err := c.ProperString(source)
 			same(t, source, native, inputs, fast, proper, err)
 		}
-		if fast, err := expression.CompileInt(source); err == nil {
-			proper, native, err := expression.ProperInt(source)
+		if fast, err := c.Int(source); err == nil {
+			proper, native, err := c.ProperInt(source)
 			same(t, source, native, inputs, fast, proper, err)
 		}
 	})

@@ -114,6 +114,10 @@ type Options struct {
 
 	// Counters are the node's own; required.
 	Counters Counters
+
+	// MaxHomes bounds the counters that this node keeps the pool's books of. At
+	// least 1.
+	MaxHomes int
 }
 
 // Node is one enforcer's end of the protocol. It is not safe for concurrent
@@ -149,12 +153,12 @@ func New(o Options) (*Node, error) {
 	if o.Name == "" || len(o.Name) > maxNodeName {
 		return nil, fmt.Errorf("node name %q: use 1 to %d bytes", o.Name, maxNodeName)
 	}
-	if o.Counters == nil {
-		return nil, errors.New("gossip needs Counters")
+	if o.Counters == nil || o.MaxHomes < 1 {
+		return nil, errors.New("gossip needs Counters and MaxHomes of at least 1")
 	}
 	return &Node{
 		name: o.Name, life: o.Seed.life(), seed: o.Seed, counters: o.Counters,
-		byAddr: map[string]*peer{}, homes: newHomes(), view: 1, expected: 1,
+		byAddr: map[string]*peer{}, homes: newHomes(o.MaxHomes), view: 1, expected: 1,
 	}, nil
 }
 

@@ -1,6 +1,8 @@
 package gossip
 
 import (
+	"math"
+
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/share"
 )
@@ -28,6 +30,7 @@ type home struct {
 
 // homes are the counters whose home this node is.
 type homes struct {
+	max    int // of list
 	byKey  map[limit.Key]*home
 	list   []*home
 	dirty  []*home
@@ -35,7 +38,7 @@ type homes struct {
 	next   int // of list, in the sweep
 }
 
-func newHomes() homes { return homes{byKey: map[limit.Key]*home{}} }
+func newHomes(max int) homes { return homes{max: max, byKey: map[limit.Key]*home{}} }
 
 func (hs *homes) has(k limit.Key) bool { return hs.byKey[k] != nil }
 
@@ -54,10 +57,36 @@ func (hs *homes) open(now limit.Instant, id share.ID, rep *share.Report, counter
 	if rep.Register || !rep.Fresh {
 		ready = now.Add(registerWait)
 	}
+	if len(hs.list) >= hs.max {
+		hs.evict(now, id.Key, counters)
+	}
 	h := &home{Home: *share.NewHome(rule, now, ready), ID: id, place: len(hs.list)}
 	hs.byKey[id.Key] = h
 	hs.list = append(hs.list, h)
 	return h
+}
+
+// evict gives up the home of one counter to make room for another: of a few, drawn
+// by the key, the one nearest to full. Its nodes go on by what they know.
+func (hs *homes) evict(now limit.Instant, key limit.Key, counters Counters) {
+	const sample = 8
+	var victim *home
+	most := math.Inf(-1)
+	dice := key.Hi ^ key.Lo
+	for range sample {
+		dice = dice*6364136223846793005 + 1442695040888963407
+		h := hs.list[(dice>>32)*uint64(len(hs.list))>>32]
+		left := math.Inf(1)
+		if p, r, ok := counters.Rule(now, h.Limit, h.Variant); ok {
+			left = h.Left(p, r, now)
+		}
+		if left > most && !h.dirty {
+			victim, most = h, left
+		}
+	}
+	if victim != nil {
+		hs.close(victim)
+	}
 }
 
 func (hs *homes) close(h *home) {

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/sluice-dev/sluice/enforcer/policy"
 )
 
@@ -19,44 +17,15 @@ func zip(text []byte) []byte {
 	return out.Bytes()
 }
 
-func TestADocumentTravels(t *testing.T) {
-	l := valid()
-	l.When, l.Cost, l.Mode = []string{"true"}, "1", policy.Shadow
-	l.Overrides = []policy.Override{{Key: []string{"a*"}, Rate: &policy.Rate{Requests: 1, Per: "Day"}, Burst: 2}, {Key: []string{"*"}, Unlimited: true}}
-	d := document(l, valid())
-	encoded, err := policy.Encode(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := policy.Encode(document(l, valid()))
-	if err != nil || !bytes.Equal(encoded, again) {
-		t.Errorf("equal documents are encoded differently: %v", err)
-	}
-	got, err := policy.Decode(encoded)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(d, got); diff != "" {
-		t.Errorf("(-sent +received):\n%s", diff)
-	}
-	if got.Digest() != d.Digest() {
-		t.Error("the document arrived with another digest")
-	}
-}
-
-func TestDocumentsThatAreNot(t *testing.T) {
+func TestWhatIsNoDocument(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		encoded []byte
 		want    string
 	}{
-		{"nothing", nil, "the document is not gzip"},
 		{"plain JSON", []byte(`{"version":1}`), "the document is not gzip"},
-		{"cut", zip([]byte(`{"version":1}`))[:20], "the document is cut or garbled"},
 		{"not JSON", zip([]byte(`version: 1`)), "the document is not valid JSON"},
 		{"two values", zip([]byte(`{"version":1} {}`)), "the document is not valid JSON"},
-		{"no version", zip([]byte(`{}`)), "the document has version 0, this program reads version 1"},
-		{"a later version", zip([]byte(`{"version":2}`)), "the document has version 2, this program reads version 1: upgrade the enforcers before the manager"},
 		{"too large", zip(make([]byte, policy.MaxDocument+1)), "the document has more than 67108864 bytes"},
 	} {
 		if _, err := policy.Decode(c.encoded); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -14,7 +14,7 @@ import (
 // keyed returns a compiled limit with as many key parts, and overrides whose rates
 // are their positions, counted from 1.
 func keyed(t interface{ Fatal(...any) }, parts int, patterns ...[]string) *policy.CompiledLimit {
-	l := valid()
+	l := plain().Limits[0]
 	l.Key = slices.Repeat([]string{"request.path"}, parts)
 	for i, p := range patterns {
 		l.Overrides = append(l.Overrides, policy.Override{Key: p, Rate: &policy.Rate{Requests: int64(i + 1), Per: "1s"}})
@@ -60,7 +60,7 @@ func TestTheFirstOverrideThatMatchesWins(t *testing.T) {
 }
 
 func TestUnlimitedAndDeny(t *testing.T) {
-	l := valid()
+	l := plain().Limits[0]
 	l.Overrides = []policy.Override{{Key: []string{"free"}, Unlimited: true}, {Key: []string{"banned-*"}, Deny: true}}
 	s, err := policy.Compile(document(l))
 	if err != nil {

@@ -283,6 +283,12 @@ func (h *Home) Gone(p *decide.Params, r *Rule, node int32, now limit.Instant) {
 	}
 }
 
+// Left returns which part of the burst is left.
+func (h *Home) Left(p *decide.Params, r *Rule, now limit.Instant) float64 {
+	h.settle(p, r, now)
+	return (h.level(p, now) + r.slack) / r.full
+}
+
 // Below says whether less than a part of the burst is left.
 func (h *Home) Below(p *decide.Params, r *Rule, part float64, now limit.Instant) bool {
 	h.settle(p, r, now)

@@ -10,9 +10,9 @@ package membership
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -122,8 +122,8 @@ type Membership struct {
 	clashes   clashes
 	reports   []error // for Options.Report
 	contested bool    // somebody else has this enforcer's name, since the last round of joining
-	pad int
-	running   bool    // Run was called
+	pad       int
+	running   bool // Run was called
 }
 
 // New returns a Membership that does nothing until it is run.

@@ -15,6 +15,7 @@ var (
 )
 
 var Aware, Indirect, MaxMult, Fan = 2, 3, 1, 4
+
 func config(o Options, port uint16, t memberlist.Transport, d *delegate) *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
 	c.Name = o.Name

@@ -9,18 +9,15 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/policy"
 )
 
-func valid() policy.Limit {
-	return policy.Limit{Name: "l", Key: []string{"request.path"}, Algorithm: policy.TokenBucket, Rate: policy.Rate{Requests: 10, Per: "1s"}}
-}
-
+// document is one policy, shop/web, in the domain "web".
 func document(limits ...policy.Limit) *policy.Document {
-	return &policy.Document{Version: policy.Version, Pool: "default", Policies: []policy.Policy{
-		{Namespace: "shop", Name: "web", Domain: "web", Generation: 1, Limits: limits},
-	}}
+	p := plain()
+	p.Limits = limits
+	return &policy.Document{Version: policy.Version, Pool: "default", Policies: []policy.Policy{p}}
 }
 
 func TestASnapshotHasAMeterForEachRate(t *testing.T) {
-	l := valid()
+	l := plain().Limits[0]
 	l.Overrides = []policy.Override{
 		{Key: []string{"a"}, Rate: &policy.Rate{Requests: 20, Per: "1m"}, Burst: 5},
 		{Key: []string{"b"}, Unlimited: true},
@@ -53,14 +50,14 @@ func TestASnapshotHasAMeterForEachRate(t *testing.T) {
 }
 
 func TestALimitKeepsItsIdentity(t *testing.T) {
-	id := func(namespace, name, l string) uint64 {
-		return policy.LimitID(&policy.Policy{Namespace: namespace, Name: name, Domain: "x"}, &policy.Limit{Name: l})
+	id := func(namespace, name, l string, generation int64) uint64 {
+		return policy.LimitID(&policy.Policy{Namespace: namespace, Name: name, Generation: generation}, &policy.Limit{Name: l, Rate: policy.Rate{Requests: generation}})
 	}
-	if id("a", "b", "c") != id("a", "b", "c") {
-		t.Error("one limit has two identities")
+	if id("a", "b", "c", 1) != id("a", "b", "c", 2) {
+		t.Error("another version of a limit has another identity")
 	}
 	for _, other := range [][3]string{{"a", "b", "d"}, {"a", "c", "b"}, {"ab", "", "c"}, {"", "ab", "c"}, {"a", "bc", ""}} {
-		if id("a", "b", "c") == id(other[0], other[1], other[2]) {
+		if id("a", "b", "c", 1) == id(other[0], other[1], other[2], 1) {
 			t.Errorf("%q has the identity of a/b/c", other)
 		}
 	}
