@@ -25,13 +25,13 @@ demo: build kube ## The same unattended: prints a table, fails if a figure is wr
 
 .PHONY: standalone
 standalone: build ## Three enforcers from config/samples, no Kubernetes
-	@exec bin/local/local standalone
+	@exec bin/local/local $(PORTS) standalone
 
 .PHONY: build
-build: ## Build bin/manager and bin/enforcer
+build: ## Build bin/manager and bin/enforcer, and what starts them here
 	@mkdir -p bin/local
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
-	go build -o bin/local/local ./hack/local
+	go build -trimpath -o bin/local/local ./hack/local
 
 ##@ Check
 
@@ -57,6 +57,10 @@ fuzz: ## Every fuzz target for FUZZTIME (10s) each
 bench: ## Benchmarks of the core, as ratios within one run
 	go test -run '^$$' -bench . -benchmem ./enforcer/...
 
+.PHONY: sim
+sim: ## The sharing goals in simulation, as a table; SIM=--short for a minute's worth, SIM=--help for more
+	go run ./enforcer/internal/sim/table $(SIM)
+
 ##@ Change
 
 .PHONY: generate
@@ -77,7 +81,8 @@ tidy: ## Tidy every module
 kube: ## Build etcd, kube-apiserver and kubectl once (about 5 minutes), or use KUBEBUILDER_ASSETS
 	@hack/kube/build.sh >/dev/null
 
-LOCAL = bin/local/local --assets "$(ASSETS)"
+PORTS = $(addprefix --base-port=,$(BASE_PORT))
+LOCAL = bin/local/local $(PORTS) --assets "$(ASSETS)"
 
 $(LINT): hack/tools/go.mod
 	cd hack/tools && go build -o ../../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint

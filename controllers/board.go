@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"maps"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -43,6 +44,13 @@ func (b *board) of(pool string) poolNotes {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.pools[pool]
+}
+
+// all returns what is known of every pool.
+func (b *board) all() map[string]poolNotes {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.pools)
 }
 
 // judge notes a judgment and returns the policies for which it differs from the

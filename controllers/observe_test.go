@@ -100,7 +100,7 @@ func TestChangedWakesWhomItConcerns(t *testing.T) {
 		}}}
 	}
 	withUsage := observe("1", "", 1, 1)
-	withUsage.usage = map[types.UID]policyUsage{"ub": {{"l", 1, 1, 1}}}
+	withUsage.usage = map[types.UID]policyUsage{"ub": {{"l", 1, 1, 1, 0}}}
 
 	tests := map[string]struct {
 		before, after *observation

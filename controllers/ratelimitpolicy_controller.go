@@ -110,9 +110,16 @@ func (r *policyReconciler) announce(policy *v1alpha1.RateLimitPolicy, before *v1
 		r.events.Eventf(policy, nil, kind, accepted.Reason, "Check", "%s", shorten(accepted.Message, maxNote))
 	}
 	programmed := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionProgrammed)
-	if programmed.Status == metav1.ConditionTrue && r.firstTime(policy) {
+	if programmed.Status == metav1.ConditionTrue && r.firstTime(policy) && !programmedBefore(policy, before) {
 		r.events.Eventf(policy, nil, corev1.EventTypeNormal, programmed.Reason, "Program", "%s", shorten(programmed.Message, maxNote))
 	}
+}
+
+// programmedBefore says whether the status said so before, of this generation: a
+// manager that starts has nothing new to tell.
+func programmedBefore(policy *v1alpha1.RateLimitPolicy, before *v1alpha1.RateLimitPolicyStatus) bool {
+	was := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionProgrammed)
+	return was != nil && was.Status == metav1.ConditionTrue && was.ObservedGeneration == policy.Generation
 }
 
 // firstTime says whether this generation has not been announced as programmed.

@@ -164,10 +164,13 @@ func (f *policyFacts) showUsage(policy *v1alpha1.RateLimitPolicy, status *v1alph
 func (f *policyFacts) figures(limit string, shown []v1alpha1.LimitStatus) v1alpha1.LimitStatus {
 	if i := slices.IndexFunc(f.usage, func(u limitUsage) bool { return u.name == limit }); i >= 0 {
 		u := f.usage[i]
-		return v1alpha1.LimitStatus{Name: limit, ActiveKeys: u.activeKeys, AdmittedPerSecond: u.admitted, LimitedPerSecond: u.limited}
+		return v1alpha1.LimitStatus{Name: limit, ActiveKeys: u.activeKeys, AdmittedPerSecond: u.admitted, LimitedPerSecond: u.limited, OverAdmission: percent(u.over)}
 	}
 	if i := slices.IndexFunc(shown, func(s v1alpha1.LimitStatus) bool { return s.Name == limit }); i >= 0 && f.usage == nil {
 		return shown[i]
 	}
-	return v1alpha1.LimitStatus{Name: limit}
+	return v1alpha1.LimitStatus{Name: limit, OverAdmission: percent(0)}
 }
+
+// percent writes thousandths down as a percentage.
+func percent(perMille int64) string { return fmt.Sprintf("%d.%d%%", perMille/10, perMille%10) }

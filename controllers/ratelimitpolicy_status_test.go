@@ -206,12 +206,12 @@ func TestPolicyStatusIsStable(t *testing.T) {
 }
 
 func TestPolicyStatusUsage(t *testing.T) {
-	measured := policyUsage{{"per-client", 7, 98, 391}, {"trial", 7, 10, 20}}
+	measured := policyUsage{{"per-client", 7, 98, 391, 12}, {"trial", 7, 10, 20, 0}}
 	figures := func(admitted, limited int64, limits ...v1alpha1.LimitStatus) v1alpha1.RateLimitPolicyStatus {
 		return v1alpha1.RateLimitPolicyStatus{AdmittedPerSecond: &admitted, LimitedPerSecond: &limited, Limits: limits}
 	}
-	shown := figures(98, 391, v1alpha1.LimitStatus{Name: "per-client", ActiveKeys: 7, AdmittedPerSecond: 98, LimitedPerSecond: 391},
-		v1alpha1.LimitStatus{Name: "trial", ActiveKeys: 7, AdmittedPerSecond: 10, LimitedPerSecond: 20})
+	shown := figures(98, 391, v1alpha1.LimitStatus{Name: "per-client", ActiveKeys: 7, AdmittedPerSecond: 98, LimitedPerSecond: 391, OverAdmission: "1.2%"},
+		v1alpha1.LimitStatus{Name: "trial", ActiveKeys: 7, AdmittedPerSecond: 10, LimitedPerSecond: 20, OverAdmission: "0.0%"})
 
 	tests := map[string]struct {
 		before v1alpha1.RateLimitPolicyStatus
@@ -224,7 +224,7 @@ func TestPolicyStatusUsage(t *testing.T) {
 		},
 		"figures are zero before the first measurement": {
 			facts: policyFacts{outcome: accepted(4), enforcers: runs(4)},
-			want:  figures(0, 0, v1alpha1.LimitStatus{Name: "per-client"}, v1alpha1.LimitStatus{Name: "trial"}),
+			want:  figures(0, 0, v1alpha1.LimitStatus{Name: "per-client", OverAdmission: "0.0%"}, v1alpha1.LimitStatus{Name: "trial", OverAdmission: "0.0%"}),
 		},
 		"figures stay while there is no newer measurement": {
 			before: shown,
@@ -234,8 +234,8 @@ func TestPolicyStatusUsage(t *testing.T) {
 		"a limit that is not measured yet has zeros": {
 			before: shown,
 			facts:  policyFacts{outcome: accepted(4), enforcers: runs(4), usage: measured[:1]},
-			want: figures(98, 391, v1alpha1.LimitStatus{Name: "per-client", ActiveKeys: 7, AdmittedPerSecond: 98, LimitedPerSecond: 391},
-				v1alpha1.LimitStatus{Name: "trial"}),
+			want: figures(98, 391, v1alpha1.LimitStatus{Name: "per-client", ActiveKeys: 7, AdmittedPerSecond: 98, LimitedPerSecond: 391, OverAdmission: "1.2%"},
+				v1alpha1.LimitStatus{Name: "trial", OverAdmission: "0.0%"}),
 		},
 		"a policy that nobody enforces has no figures": {
 			before: shown,

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -52,6 +53,9 @@ type Options struct {
 
 	// Now reads the clock; nil: time.Now.
 	Now func() time.Time
+
+	// Metrics is where the metrics of pools are registered; nil: nowhere.
+	Metrics prometheus.Registerer
 }
 
 // ManagerOptions returns what the reconcilers need of a manager: the types, and a
@@ -95,6 +99,11 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return err
 	}
 	board, policies, pools := newBoard(), &trigger{}, &trigger{}
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(metrics{board}); err != nil {
+			return err
+		}
+	}
 	collector := &collector{
 		namespace: o.Namespace,
 		board:     board,
@@ -128,6 +137,12 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	return errors.Join(mgr.Add(collector), pool.setup(mgr, o.Namespace, pools), policy.setup(mgr, policies))
 }
 
+// specChanges lets through what changes what somebody wants: a new generation, or
+// an object that took the place of one of the same name.
+var specChanges = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || e.ObjectOld.GetUID() != e.ObjectNew.GetUID()
+}}
+
 // setup has a pool reconciled when its spec changes, when one of its policies
 // comes, changes or goes (also to another pool), when its ConfigMaps change, and
 // when its enforcers do.
@@ -137,9 +152,9 @@ func (r *poolReconciler) setup(mgr ctrl.Manager, namespace string, pools *trigge
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}}
 	}
 	return ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.EnforcerPool{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1alpha1.EnforcerPool{}, builder.WithPredicates(specChanges)).
 		Owns(&corev1.ConfigMap{}).
-		Watches(&v1alpha1.RateLimitPolicy{}, handler.EnqueueRequestsFromMapFunc(toPool), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.RateLimitPolicy{}, handler.EnqueueRequestsFromMapFunc(toPool), builder.WithPredicates(specChanges)).
 		WatchesRawSource(pools).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
 		Complete(r)
@@ -152,7 +167,7 @@ func (r *policyReconciler) setup(mgr ctrl.Manager, policies *trigger) error {
 		UpdateFunc: func(event.UpdateEvent) bool { return false },
 	}
 	return ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.RateLimitPolicy{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1alpha1.RateLimitPolicy{}, builder.WithPredicates(specChanges)).
 		Watches(&v1alpha1.EnforcerPool{}, handler.EnqueueRequestsFromMapFunc(r.toPolicies), builder.WithPredicates(comesOrGoes)).
 		WatchesRawSource(policies).
 		WithOptions(controller.Options{MaxConcurrentReconciles: statusWriters}).

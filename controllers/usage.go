@@ -32,6 +32,7 @@ type limitUsage struct {
 	activeKeys int64
 	admitted   int64 // tokens per second
 	limited    int64 // tokens per second
+	over       int64 // of a thousand admitted tokens, those that were not there
 }
 
 // usageMeter turns cumulative counters into rates, and decides when a figure
@@ -109,7 +110,7 @@ func rates(before, after map[string]*report.State) map[types.UID]policyUsage {
 	for uid, limits := range totals {
 		list := make(policyUsage, len(limits))
 		for i, l := range limits {
-			list[i] = limitUsage{l.name, l.activeKeys, int64(math.Round(l.admitted)), int64(math.Round(l.limited))}
+			list[i] = limitUsage{l.name, l.activeKeys, int64(math.Round(l.admitted)), int64(math.Round(l.limited)), l.perMille()}
 		}
 		usage[uid] = list
 	}
@@ -121,6 +122,15 @@ type total struct {
 	name              string
 	activeKeys        int64
 	admitted, limited float64
+	over              float64 // tokens per second
+}
+
+// perMille returns how many of a thousand admitted tokens were not there.
+func (t *total) perMille() int64 {
+	if t.over <= 0 {
+		return 0
+	}
+	return int64(math.Round(min(1000, 1000*t.over/max(t.admitted, t.over))))
 }
 
 func addTotals(totals []total, limits, before []report.Usage, elapsed time.Duration) []total {
@@ -139,6 +149,7 @@ func addTotals(totals []total, limits, before []report.Usage, elapsed time.Durat
 		totals[i].activeKeys = max(totals[i].activeKeys, l.ActiveKeys)
 		totals[i].admitted += float64(since(base.Admitted, l.Admitted)) / elapsed.Seconds()
 		totals[i].limited += float64(since(base.Limited, l.Limited)) / elapsed.Seconds()
+		totals[i].over += float64(since(base.OverAdmitted, l.OverAdmitted)) / 1000 / elapsed.Seconds()
 	}
 	return totals
 }
@@ -169,9 +180,13 @@ func (u policyUsage) idle() bool {
 // limits, or a figure that moved by more than a tenth, to zero or from zero.
 func (u policyUsage) differs(shown policyUsage) bool {
 	return !slices.EqualFunc(u, shown, func(a, b limitUsage) bool {
-		return a.name == b.name && near(a.activeKeys, b.activeKeys) && near(a.admitted, b.admitted) && near(a.limited, b.limited)
+		return a.name == b.name && near(a.activeKeys, b.activeKeys) && near(a.admitted, b.admitted) && near(a.limited, b.limited) && max(a.over, b.over)-min(a.over, b.over) <= overMatters
 	})
 }
+
+// overMatters is by how many thousandths the over-admission must move to be shown
+// anew.
+const overMatters = 2
 
 func near(a, b int64) bool {
 	if a == 0 || b == 0 {

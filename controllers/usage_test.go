@@ -25,6 +25,12 @@ func stateAt(started, now int, keys, admitted, limited int64) *report.State {
 	}
 }
 
+// overAt adds thousandths of tokens that were admitted and were not there.
+func overAt(s *report.State, thousandths int64) *report.State {
+	s.Policies[0].Limits[0].OverAdmitted = thousandths
+	return s
+}
+
 func TestRates(t *testing.T) {
 	tests := map[string]struct {
 		before, after map[string]*report.State
@@ -33,31 +39,36 @@ func TestRates(t *testing.T) {
 		"rates are differences over the enforcer's own time": {
 			before: map[string]*report.State{"a": stateAt(-100, 0, 1, 1000, 50)},
 			after:  map[string]*report.State{"a": stateAt(-100, 5, 2, 1050, 50)},
-			want:   policyUsage{{"l", 2, 10, 0}},
+			want:   policyUsage{{"l", 2, 10, 0, 0}},
 		},
 		"enforcers add up, the clients they share do not": {
 			before: map[string]*report.State{"a": stateAt(-100, 0, 7, 0, 0), "b": stateAt(-100, 0, 7, 0, 0)},
 			after:  map[string]*report.State{"a": stateAt(-100, 5, 7, 50, 5), "b": stateAt(-100, 5, 6, 100, 10)},
-			want:   policyUsage{{"l", 7, 30, 3}},
+			want:   policyUsage{{"l", 7, 30, 3, 0}},
+		},
+		"what was not there counts over all enforcers": {
+			before: map[string]*report.State{"a": overAt(stateAt(-100, 0, 1, 0, 0), 0), "b": overAt(stateAt(-100, 0, 1, 0, 0), 500)},
+			after:  map[string]*report.State{"a": overAt(stateAt(-100, 5, 1, 500, 0), 2500), "b": overAt(stateAt(-100, 5, 1, 500, 0), 1000)},
+			want:   policyUsage{{"l", 1, 200, 0, 3}},
 		},
 		"an enforcer that restarted counts from its start": {
 			before: map[string]*report.State{"a": stateAt(-100, 0, 1, 1000, 0)},
 			after:  map[string]*report.State{"a": stateAt(2, 5, 1, 30, 0)},
-			want:   policyUsage{{"l", 1, 10, 0}},
+			want:   policyUsage{{"l", 1, 10, 0, 0}},
 		},
 		"a new enforcer counts from its start": {
 			after: map[string]*report.State{"a": stateAt(0, 5, 1, 50, 0)},
-			want:  policyUsage{{"l", 1, 10, 0}},
+			want:  policyUsage{{"l", 1, 10, 0, 0}},
 		},
 		"a counter that went back began anew": {
 			before: map[string]*report.State{"a": stateAt(-100, 0, 1, 1000, 1000)},
 			after:  map[string]*report.State{"a": stateAt(-100, 5, 1, 50, 0)},
-			want:   policyUsage{{"l", 1, 10, 0}},
+			want:   policyUsage{{"l", 1, 10, 0, 0}},
 		},
 		"an enforcer that left does not count": {
 			before: map[string]*report.State{"a": stateAt(-100, 0, 1, 0, 0), "b": stateAt(-100, 0, 1, 0, 0)},
 			after:  map[string]*report.State{"b": stateAt(-100, 5, 1, 5, 0)},
-			want:   policyUsage{{"l", 1, 1, 0}},
+			want:   policyUsage{{"l", 1, 1, 0, 0}},
 		},
 		"an enforcer that has no newer state does not count": {
 			before: map[string]*report.State{"a": stateAt(-100, 5, 1, 5, 0)},
@@ -65,7 +76,7 @@ func TestRates(t *testing.T) {
 		},
 		"the first second is not blown up": {
 			after: map[string]*report.State{"a": {Started: day, Now: day.Add(time.Millisecond), Policies: stateAt(0, 0, 1, 5, 0).Policies}},
-			want:  policyUsage{{"l", 1, 5, 0}},
+			want:  policyUsage{{"l", 1, 5, 0, 0}},
 		},
 	}
 	for name, tc := range tests {

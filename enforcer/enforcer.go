@@ -20,6 +20,8 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/engine"
 	"github.com/sluice-dev/sluice/enforcer/httpcheck"
 	"github.com/sluice-dev/sluice/enforcer/internal/clock"
+	"github.com/sluice-dev/sluice/enforcer/internal/membership"
+	"github.com/sluice-dev/sluice/enforcer/internal/seal"
 	"github.com/sluice-dev/sluice/enforcer/internal/transport"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/match"
@@ -34,8 +36,12 @@ type Enforcer struct {
 	clock     *clock.Clock
 	engine    *engine.Engine
 	transport *transport.Transport
+	keys      *seal.File // nil: gossip is not sealed
 	policies  *policies
 	peers     *peers
+	views     views
+
+	membership *membership.Membership // nil: there are no peers
 
 	rls       *rls.Server
 	grpc      *grpc.Server
@@ -61,7 +67,10 @@ func New(ctx context.Context, o Options) (*Enforcer, error) {
 	e := &Enforcer{opts: o, clock: clock.New()}
 	e.started = e.clock.Now()
 	var err error
-	if e.engine, err = newEngine(&o, e.started); err != nil {
+	if err = e.newEngine(); err != nil {
+		return nil, err
+	}
+	if e.keys, err = newKeys(&o); err != nil {
 		return nil, err
 	}
 	if e.policies, e.peers, err = newInputs(ctx, e); err != nil {
@@ -76,12 +85,28 @@ func New(ctx context.Context, o Options) (*Enforcer, error) {
 	return e, nil
 }
 
-func newEngine(o *Options, born limit.Instant) (*engine.Engine, error) {
+func (e *Enforcer) newEngine() (err error) {
 	var seed match.Seed
 	if _, err := rand.Read(seed[:]); err != nil {
-		return nil, fmt.Errorf("no randomness for the hash seed: %w", err)
+		return fmt.Errorf("no randomness for the hash seed: %w", err)
 	}
-	return engine.New(engine.Options{Node: limit.NodeID(o.Node), MaxKeys: o.MaxKeys, Seed: seed, Born: born})
+	e.engine, err = engine.New(engine.Options{
+		Node: limit.NodeID(e.opts.Node), MaxKeys: e.opts.MaxKeys, Seed: seed, Born: e.started,
+		Wake: func() { e.transport.Wake() },
+	})
+	return err
+}
+
+// newKeys reads the pool's keys; nil when there are none.
+func newKeys(o *Options) (*seal.File, error) {
+	if o.GossipKeyFile == "" {
+		return nil, nil
+	}
+	keys, err := seal.OpenFile(o.GossipKeyFile, o.Log)
+	if err != nil {
+		return nil, fmt.Errorf("--gossip-key-file %s: %w", o.GossipKeyFile, err)
+	}
+	return keys, nil
 }
 
 // listen opens every socket.
@@ -100,11 +125,26 @@ func (e *Enforcer) listen(ctx context.Context) error {
 			return fmt.Errorf("--%s-listen %s: %w", l.flag, l.address, err)
 		}
 	}
-	e.transport, err = transport.Listen(transport.Options{Listen: e.opts.GossipListen, Node: e.engine, Now: e.clock.Now, Log: e.opts.Log})
+	e.transport, err = transport.Listen(transport.Options{
+		Listen: e.opts.GossipListen, Node: e.engine, Now: e.clock.Now, Log: e.opts.Log, Keys: e.keys.Ring(),
+	})
 	if err != nil {
 		return fmt.Errorf("--gossip-listen %s: %w", e.opts.GossipListen, err)
 	}
-	return nil
+	return e.join()
+}
+
+// join prepares to take part in the pool.
+func (e *Enforcer) join() (err error) {
+	if e.peers.source == nil {
+		return nil
+	}
+	e.views.set = e.setView
+	e.membership, err = membership.New(e.transport.Membership(), membership.Options{
+		Name: e.opts.Node, Listen: e.transport.Addr(), Source: e.peers, Port: gossipPort, Changed: e.views.changed,
+		Report: func(err error) { e.opts.Log.Error("the pool needs somebody's attention", "error", err) }, Log: e.opts.Log,
+	})
+	return err
 }
 
 // serve makes the servers, each with the engine behind it.
@@ -125,7 +165,7 @@ func (e *Enforcer) serve() error {
 	decider := decider{e.engine, e.clock}
 	e.rls = rls.New(rls.Options{Decider: decider, Observe: latency.Observer("rls")})
 	e.grpc = e.rls.GRPC()
-	e.http = newHTTPServer(httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, Observe: latency.Observer("http")}))
+	e.http = newHTTPServer(httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, TrustedProxies: e.opts.TrustedProxies, Observe: latency.Observer("http")}))
 	e.admin = newHTTPServer(admin.New(admin.Options{Registry: registry, Ready: e.ready, State: e.state}))
 	return nil
 }

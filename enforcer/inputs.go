@@ -3,6 +3,7 @@ package enforcer
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"k8s.io/client-go/kubernetes"
@@ -21,11 +22,11 @@ import (
 func newInputs(ctx context.Context, e *Enforcer) (*policies, *peers, error) {
 	o := &e.opts
 	policies := &policies{engine: e.engine, clock: e.clock, log: o.Log}
-	peers := &peers{log: o.Log}
+	peers := newPeers(o.Log)
 	service, inKubernetes := cutKubernetes(o.Peers)
 	if o.Peers != "" && !inKubernetes {
 		var err error
-		if peers.source, err = discovery.Static(gossipPort, strings.Split(o.Peers, ",")); err != nil {
+		if peers.source, err = listedPeers(o.Peers, o.Log); err != nil {
 			return nil, nil, fmt.Errorf("--peers: %w", err)
 		}
 	}
@@ -51,6 +52,16 @@ func newInputs(ctx context.Context, e *Enforcer) (*policies, *peers, error) {
 	policies.source = source.NewConfigMaps(client, o.PoolNamespace, o.PoolName, o.Log)
 	policies.loadJournal()
 	return policies, peers, nil
+}
+
+// listedPeers returns the source that --peers names: dns:NAME:PORT, or a list.
+func listedPeers(peers string, log *slog.Logger) (discovery.Source, error) {
+	if name, ok := strings.CutPrefix(peers, "dns:"); ok {
+		return discovery.DNS(gossipPort, name, nil, func(err error) {
+			log.Warn("peers cannot be looked up; trying again, the last answer stands", "error", err)
+		})
+	}
+	return discovery.Static(gossipPort, strings.Split(peers, ","))
 }
 
 // newClient returns a client of the API server. It does not call it.

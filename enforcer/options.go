@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 
@@ -54,9 +55,22 @@ type Options struct {
 	// mode.
 	Peers string
 
-	// RLSListen (gRPC), HTTPListen, GossipListen (UDP) and AdminListen (HTTP) are
-	// host:port; port 0 takes any free one. Empty means the default.
+	// GossipKeyFile names a file with the keys that gossip is sealed with, the same
+	// on every enforcer of the pool: 32 bytes in base64 on a line, at most 4 lines,
+	// and comments that begin with '#'. The first key seals, and every one opens, so
+	// a key rotates in three steps: append the new one everywhere, move it to the
+	// top everywhere, remove the old one. Changes of the file are taken up within
+	// seconds. Empty means that whoever reaches the gossip port can read and change
+	// the counts.
+	GossipKeyFile string
+
+	// RLSListen (gRPC), HTTPListen, GossipListen (UDP and TCP) and AdminListen (HTTP)
+	// are host:port; port 0 takes any free one. Empty means the default.
 	RLSListen, HTTPListen, GossipListen, AdminListen string
+
+	// TrustedProxies are the networks whose X-Forwarded-* and X-Original-* fields
+	// forward auth believes; nil means loopback, link-local and private networks.
+	TrustedProxies []netip.Prefix
 
 	// Journal is a folder in which the last document and the last peers are kept,
 	// to start with while the API server is away. Empty keeps nothing. Kubernetes

@@ -19,6 +19,10 @@ const (
 	// drainTime bounds the wait for calls that are being answered.
 	drainTime = 5 * time.Second
 
+	// leaveTime bounds the wait until the others know all that a stopping enforcer
+	// took.
+	leaveTime = 2 * time.Second
+
 	// readyEvery is how often an enforcer that is not ready looks whether it is.
 	readyEvery = 20 * time.Millisecond
 )
@@ -35,8 +39,9 @@ func (e *Enforcer) Run(ctx context.Context) error {
 	defer stop()
 	g, background := errgroup.WithContext(background)
 	g.Go(func() error { return e.transport.Run(background) })
-	g.Go(func() error { return e.peers.run(background, e.transport.SetPeers) })
+	g.Go(func() error { return e.meet(background) })
 	g.Go(func() error { e.policies.run(background); return nil })
+	g.Go(func() error { e.keys.Run(background); return nil })
 	g.Go(func() error { e.announce(background); return nil })
 	g.Go(func() error { return served("admin", e.admin.Serve(e.listeners.admin)) })
 	g.Go(func() error { return served("http", e.http.Serve(e.listeners.http)) })
@@ -48,6 +53,7 @@ func (e *Enforcer) Run(ctx context.Context) error {
 	case <-background.Done(): // something broke
 	}
 	e.drain(background)
+	e.leave(background)
 	stop()
 	err := errors.Join(e.admin.Close(), g.Wait())
 	e.opts.Log.Info("stopped")
@@ -85,6 +91,7 @@ func (e *Enforcer) announce(ctx context.Context) {
 func (e *Enforcer) drain(ctx context.Context) {
 	e.stopping.Store(true)
 	e.rls.SetServing(false)
+	e.announceLeave(ctx)
 	if e.opts.PoolNamespace != "" {
 		select {
 		case <-time.After(noticeTime):
@@ -100,6 +107,40 @@ func (e *Enforcer) drain(ctx context.Context) {
 		_ = e.http.Close()
 	}
 	e.grpc.GracefulStop()
+}
+
+// announceLeave tells the others that this enforcer is going to stop: from now on
+// they keep the books of what it kept, and it tells them at once what it takes.
+func (e *Enforcer) announceLeave(ctx context.Context) {
+	if e.membership == nil {
+		return
+	}
+	limit, cancel := context.WithTimeout(ctx, noticeTime)
+	defer cancel()
+	if err := e.membership.Leave(limit); err != nil {
+		e.opts.Log.Warn("leaving", "error", err)
+	}
+}
+
+// leave waits until the others know all that this enforcer took, and leaves the
+// pool.
+func (e *Enforcer) leave(ctx context.Context) {
+	if e.membership == nil {
+		return
+	}
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	defer cancel()
+	poll := time.NewTicker(readyEvery)
+	defer poll.Stop()
+	for ctx.Err() == nil && limit.Err() == nil && !e.engine.Left() {
+		select {
+		case <-limit.Done():
+		case <-poll.C:
+		}
+	}
+	if err := e.membership.Stop(limit); err != nil {
+		e.opts.Log.Warn("leaving", "error", err)
+	}
 }
 
 // ready returns nil, or why the enforcer should get no traffic. A peer that is

@@ -26,9 +26,6 @@ func (e *Enforcer) state() report.State {
 		s.Document = &report.Document{Digest: r.Snapshot.Digest, Since: r.Since.Time()}
 	}
 	for _, p := range r.Peers {
-		if p.Self || p.Alias {
-			continue
-		}
 		peer := report.Peer{Address: p.Address}
 		if p.Heard {
 			peer.Node, peer.LastHeard = string(p.Name), new(time.Time)
@@ -52,9 +49,11 @@ func policiesOf(r *engine.Report) []report.Policy {
 			Limits: make([]report.Usage, 0, len(p.Limits)),
 		}
 		for j := range p.Limits {
-			u := r.Usage[policy.LimitID(p, &p.Limits[j])]
+			id := policy.LimitID(p, &p.Limits[j])
+			u := r.Usage[id]
 			told.Limits = append(told.Limits, report.Usage{
 				Name: p.Limits[j].Name, ActiveKeys: u.Active, Admitted: u.Admitted, Limited: u.Limited,
+				OverAdmitted: int64(1000 * r.Gossip.Over[id]),
 			})
 		}
 		all = append(all, told)
@@ -66,20 +65,29 @@ func policiesOf(r *engine.Report) []report.Policy {
 func (e *Enforcer) counts() admin.Counts {
 	now := e.clock.Now()
 	r, t := e.engine.Report(), e.transport.Stats()
+	dropped := t.Dropped
+	for reason, n := range map[string]uint64{
+		"malformed": r.Gossip.Malformed, "stranger": r.Gossip.Strange, "name_taken": r.Gossip.Clashing, "other_seed": r.Gossip.Foreign,
+	} {
+		dropped[reason] = n
+	}
 	c := admin.Counts{
 		Keys: r.Store.Keys, MaxKeys: r.Store.MaxKeys, Evicted: r.Store.Evicted, Expired: r.Store.Expired, StoreBytes: r.Store.Bytes,
-		FramesSent: t.Sent, FramesReceived: t.Received, BytesSent: t.SentBytes, BytesReceived: t.ReceivedBytes,
-		FramesDropped: map[string]uint64{
-			"queue_full": t.Dropped, "send_failed": t.SendErrors,
-			"malformed": r.Gossip.Malformed, "stranger": r.Gossip.Strange, "name_taken": r.Gossip.Clashing, "other_seed": r.Gossip.Foreign,
+		Frames: []admin.Traffic{
+			{Direction: "sent", Protocol: "udp", Frames: t.SentUDP.Frames, Bytes: t.SentUDP.Bytes},
+			{Direction: "sent", Protocol: "tcp", Frames: t.SentTCP.Frames, Bytes: t.SentTCP.Bytes},
+			{Direction: "received", Protocol: "udp", Frames: t.ReceivedUDP.Frames, Bytes: t.ReceivedUDP.Bytes},
+			{Direction: "received", Protocol: "tcp", Frames: t.ReceivedTCP.Frames, Bytes: t.ReceivedTCP.Bytes},
 		},
+		PacketsSent: t.MembershipSent.Frames, PacketsReceived: t.MembershipReceived.Frames,
+		FramesDropped: dropped, GossipKeys: len(e.keys.Ring().Keys()),
 		ExpressionErrors: r.Failed, Version: e.opts.Version,
 	}
 	if r.Snapshot != nil {
 		c.Digest = r.Snapshot.Digest
 	}
 	for _, p := range r.Peers {
-		if p.Heard && !p.Self && !p.Alias && now.Sub(p.LastHeard) <= heardLately {
+		if p.Heard && now.Sub(p.LastHeard) <= heardLately {
 			c.Peers++
 		}
 	}
@@ -87,7 +95,7 @@ func (e *Enforcer) counts() admin.Counts {
 		for _, l := range p.Limits {
 			c.Limits = append(c.Limits, admin.Usage{
 				Namespace: p.Namespace, Policy: p.Name, Limit: l.Name,
-				ActiveKeys: l.ActiveKeys, Admitted: l.Admitted, Limited: l.Limited,
+				ActiveKeys: l.ActiveKeys, Admitted: l.Admitted, Limited: l.Limited, OverAdmitted: float64(l.OverAdmitted) / 1000,
 			})
 		}
 	}

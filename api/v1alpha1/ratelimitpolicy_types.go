@@ -63,8 +63,9 @@ type RateLimitPolicySpec struct {
 	// Several policies of one namespace may share a domain: all their limits
 	// apply. A domain belongs to the namespace of its oldest policy; a policy of
 	// another namespace is Accepted=False with reason DomainConflict, until it is
-	// the oldest. Of policies that are equally old, the one whose
-	// namespace/name sorts first counts as older.
+	// the oldest; its last accepted version stays in force if that has another
+	// domain. Of policies that are equally old, the one whose namespace/name sorts
+	// first counts as older.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -189,6 +190,23 @@ type Limit struct {
 	// +kubebuilder:default=Enforce
 	Mode Mode `json:"mode,omitempty"`
 
+	// FirstBurst says how much of the burst one enforcer may grant to a client that
+	// the pool has not told it of yet. It matters within the few milliseconds in
+	// which enforcers cannot know of each other; no limiter that decides locally can
+	// avoid the choice.
+	//
+	// Full, the default, is right for most: all of the burst. A burst of one client
+	// at one enforcer is served at once. One at all N enforcers at the same moment
+	// may be admitted N times; that is paid back before anything more is admitted.
+	//
+	// Share grants a part of 1/N, and at least one token: hardly more than the burst
+	// is ever admitted, but of a larger burst at one enforcer the rest is denied
+	// until the pool has answered. Use it where a flash must not pass, as on a log-in.
+	//
+	// +optional
+	// +kubebuilder:default=Full
+	FirstBurst FirstBurst `json:"firstBurst,omitempty"`
+
 	// Overrides are exceptions for some clients; the first whose key matches the
 	// client's wins, and the limit's own rate holds for everybody else.
 	//
@@ -220,6 +238,17 @@ type Mode string
 const (
 	ModeEnforce Mode = "Enforce"
 	ModeShadow  Mode = "Shadow"
+)
+
+// FirstBurst says what an enforcer may grant to a client that it has not heard of.
+//
+// +kubebuilder:validation:Enum=Full;Share
+type FirstBurst string
+
+// The values of FirstBurst.
+const (
+	FirstBurstFull  FirstBurst = "Full"
+	FirstBurstShare FirstBurst = "Share"
 )
 
 // Rate is a number of tokens each stretch of time.
@@ -361,4 +390,12 @@ type LimitStatus struct {
 	// LimitedPerSecond is how many tokens were denied lately, per second; by a
 	// shadow limit: would have been.
 	LimitedPerSecond int64 `json:"limitedPerSecond"`
+
+	// OverAdmission is which part of the admitted tokens was not there when it was
+	// admitted, such as "0.2%", as the enforcers measure it: they may admit too much
+	// for as long as word of it travels between them, and pay it back afterwards.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=8
+	OverAdmission string `json:"overAdmission,omitempty"`
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -56,8 +57,11 @@ func parse(args []string, env func(string) (string, bool), out io.Writer) (*flag
 	set.StringVar(&o.Node, "node-name", "", "`name` of this enforcer in its pool; by default that of the host")
 	set.StringVar(&o.HTTPListen, "http-listen", enforcer.DefaultHTTPListen, "`address` for forward auth and checks over HTTP")
 	set.StringVar(&o.RLSListen, "rls-listen", enforcer.DefaultRLSListen, "`address` for Envoy's Rate Limit Service, gRPC")
-	set.StringVar(&o.GossipListen, "gossip-listen", enforcer.DefaultGossipListen, "`address` for the other enforcers, UDP")
+	set.StringVar(&o.GossipListen, "gossip-listen", enforcer.DefaultGossipListen, "`address` for the other enforcers, UDP and TCP")
 	set.StringVar(&o.AdminListen, "admin-listen", enforcer.DefaultAdminListen, "`address` of /metrics, /healthz, /readyz and /v1/state")
+	set.Func("trusted-proxies", "`networks` of the proxies whose X-Forwarded-* fields are believed, such as 203.0.113.0/24, separated by commas (default loopback and private networks)",
+		func(text string) (err error) { o.TrustedProxies, err = networks(text); return err })
+	set.StringVar(&o.GossipKeyFile, "gossip-key-file", "", "`path` of a file with the pool's keys, 32 bytes in base64 a line, that seal what enforcers tell each other; the first one seals, all open; changes are read within seconds (default: not sealed)")
 	set.StringVar(&o.Journal, "journal", "", "`folder` that keeps the last policies and peers, to start with while the API server is away; needs --pool-namespace")
 	set.IntVar(&o.MaxKeys, "max-keys", account.DefaultMaxKeys, "most clients that are counted at a time, at about 80 bytes each; beyond it those nearest to unused are forgotten")
 	set.BoolVar(&f.version, "version", false, "print the version and exit")
@@ -68,6 +72,19 @@ func parse(args []string, env func(string) (string, bool), out io.Writer) (*flag
 		return nil, fmt.Errorf("unexpected argument %q: the enforcer takes flags only", strings.Join(set.Args(), " "))
 	}
 	return f, fromEnvironment(set, env)
+}
+
+// networks reads a list of networks in CIDR notation.
+func networks(text string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for one := range strings.SplitSeq(text, ",") {
+		network, err := netip.ParsePrefix(strings.TrimSpace(one))
+		if err != nil {
+			return nil, fmt.Errorf("%q is no network: write it as 203.0.113.0/24", one)
+		}
+		all = append(all, network)
+	}
+	return all, nil
 }
 
 // fromEnvironment sets the flags that the command line left out.

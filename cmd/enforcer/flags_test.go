@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sluice-dev/sluice/enforcer"
 )
@@ -34,20 +36,28 @@ func TestParse(t *testing.T) {
 		},
 		"every flag": {
 			args: strings.Fields("--pool-namespace n --pool-name p --kubeconfig k --peers a:1,b:2 --node-name x " +
-				"--http-listen :1 --rls-listen :2 --gossip-listen :3 --admin-listen :4 --journal j --max-keys 1000"),
+				"--http-listen :1 --rls-listen :2 --gossip-listen :3 --admin-listen :4 --trusted-proxies 203.0.113.0/24,fd00::/8 --gossip-key-file g --journal j --max-keys 1000"),
 			want: enforcer.Options{
 				PoolNamespace: "n", PoolName: "p", Kubeconfig: "k", Peers: "a:1,b:2", Node: "x",
-				HTTPListen: ":1", RLSListen: ":2", GossipListen: ":3", AdminListen: ":4", Journal: "j", MaxKeys: 1000,
+				HTTPListen: ":1", RLSListen: ":2", GossipListen: ":3", AdminListen: ":4",
+				TrustedProxies: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("fd00::/8")},
+				GossipKeyFile:  "g", Journal: "j", MaxKeys: 1000,
 			},
 		},
 		"the environment fills in what the command line leaves out": {
 			args: []string{"--node-name", "from-flag"},
-			env:  map[string]string{"SLUICE_NODE_NAME": "from-env", "SLUICE_MAX_KEYS": "77", "SLUICE_POLICIES": "p"},
-			want: defaults(func(o *enforcer.Options) { o.Node, o.MaxKeys, o.Policies = "from-flag", 77, "p" }),
+			env:  map[string]string{"SLUICE_NODE_NAME": "from-env", "SLUICE_MAX_KEYS": "77", "SLUICE_POLICIES": "p", "SLUICE_GOSSIP_KEY_FILE": "k"},
+			want: defaults(func(o *enforcer.Options) {
+				o.Node, o.MaxKeys, o.Policies, o.GossipKeyFile = "from-flag", 77, "p", "k"
+			}),
 		},
 		"a wrong environment": {
 			env:     map[string]string{"SLUICE_MAX_KEYS": "many"},
 			wantErr: "environment variable SLUICE_MAX_KEYS: invalid argument \"many\"",
+		},
+		"a network that is none": {
+			env:     map[string]string{"SLUICE_TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.1"},
+			wantErr: `environment variable SLUICE_TRUSTED_PROXIES: invalid argument "10.0.0.0/8,10.0.0.1" for "--trusted-proxies" flag: "10.0.0.1" is no network: write it as 203.0.113.0/24`,
 		},
 		"an argument that is no flag": {args: []string{"start"}, wantErr: `unexpected argument "start"`},
 		"an unknown flag":             {args: []string{"--policy"}, wantErr: "unknown flag: --policy"},
@@ -64,7 +74,7 @@ func TestParse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tc.want, got.options); diff != "" {
+			if diff := cmp.Diff(tc.want, got.options, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 				t.Errorf("options (-want +got):\n%s", diff)
 			}
 		})
@@ -87,6 +97,7 @@ func TestExitCodes(t *testing.T) {
 		{"--nonsense", 2, "", "enforcer --help lists the flags"},
 		{"", 1, "", "say where the policies come from: --policies PATH for files"},
 		{"--policies " + bad, 1, "", "bad.yaml"},
+		{"--policies " + bad + " --gossip-key-file " + bad, 1, "", "--gossip-key-file " + bad + ": line 1 is not base64: write 32 random bytes in base64"},
 	} {
 		var stdout, stderr bytes.Buffer
 		if got := run(context.Background(), strings.Fields(tc.args), noEnvironment, &stdout, &stderr); got != tc.want {

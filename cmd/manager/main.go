@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -77,7 +78,7 @@ func run(ctx context.Context, flags *flags) error {
 		return fmt.Errorf("set up the manager: %w", err)
 	}
 	err = errors.Join(
-		controllers.Setup(ctx, mgr, controllers.Options{Namespace: flags.namespace, Discover: discover}),
+		controllers.Setup(ctx, mgr, controllers.Options{Namespace: flags.namespace, Discover: discover, Metrics: metrics.Registry}),
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("cache", func(r *http.Request) error { return synced(r.Context(), mgr) }),
 	)

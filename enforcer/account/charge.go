@@ -126,7 +126,9 @@ func (sh *shard) find(rows []meterRow, now limit.Instant, c *Charge) {
 		c.slot, c.state = none, decide.State{}
 		return
 	}
-	e.rescale(sh, rows, now, c.Meter)
+	if e.ref() != c.Meter {
+		e.rescale(sh, rows, now, c.Meter)
+	}
 	if l := sh.localOf(e); l != nil && c.params != nil {
 		e.state = l.Settle(c.params, e.state, now)
 	}
@@ -157,7 +159,7 @@ func (s *Store) settleLocked(sh *shard, now limit.Instant, c *Charge) {
 	if c.params == nil {
 		return
 	}
-	sh.use(c.Meter).count(c.Admitted, c.Cost)
+	sh.usage.of(c.Meter).count(c.Admitted, c.Cost)
 	if c.Cost == 0 {
 		return
 	}
@@ -179,6 +181,9 @@ func (s *Store) settleLocked(sh *shard, now limit.Instant, c *Charge) {
 	}
 	if c.Admitted {
 		e.state = c.state
+		e.meter &^= deniedBit
+	} else {
+		e.meter |= deniedBit
 	}
 	if !c.rule.Alone() {
 		s.note(sh, now, c, e)
@@ -224,9 +229,9 @@ func (e *entry) rescale(sh *shard, rows []meterRow, now limit.Instant, ref Ref) 
 			l.Rescale(now, old, new)
 		}
 	}
-	sh.use(from).Active--
-	sh.use(ref).Active++
-	e.meter = e.meter&dirtyBit | uint32(ref)
+	sh.usage.of(from).Active--
+	sh.usage.of(ref).Active++
+	e.meter = e.meter&flagBits | uint32(ref)
 }
 
 // idleAt returns when an entry says nothing any more; one whose meter is unknown

@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -163,12 +164,14 @@ func refIndex(refs []account.Ref, ref account.Ref) int {
 	return -1
 }
 
-// TestManyThreads races requests over several limits: no deadlock, nothing lost,
-// and what was admitted is what the counters say.
+// TestManyThreads races requests over several limits while counters expire, are
+// shared and change their meters: no deadlock, nothing lost, and what was admitted
+// is what the counters say.
 func TestManyThreads(t *testing.T) {
 	const threads, rounds = 8, 3000
 	s := newStore(t, account.Options{MaxKeys: 5000})
-	refs := meters(s, bucket(1, limit.Hour, 500_000), bucket(1, limit.Hour, 500_000), bucket(1, limit.Hour, 1000))
+	params := []decide.Params{bucket(1, limit.Hour, 500_000), bucket(1, limit.Hour, 500_000), bucket(1, limit.Hour, 1000)}
+	refs := meters(s, params...)
 	var admitted [3]atomic.Int64
 	var done sync.WaitGroup
 	for thread := range threads {
@@ -194,11 +197,7 @@ func TestManyThreads(t *testing.T) {
 				case 2:
 					s.Sweep(now, 10, func(*share.Counter) bool { return false })
 				case 3:
-					s.SetMeters(now, []account.Meter{
-						{Limit: 1, Params: bucket(1, limit.Hour, 500_000)},
-						{Limit: 2, Params: bucket(1, limit.Hour, 500_000)},
-						{Limit: 3, Params: bucket(1, limit.Hour, 1000)},
-					})
+					meters(s, params...)
 				}
 			}
 		})
@@ -211,5 +210,52 @@ func TestManyThreads(t *testing.T) {
 	}
 	if got := admitted[2].Load(); got != 1000 {
 		t.Errorf("the tightest limit admitted %d, want 1000", got)
+	}
+}
+
+// TestAllOrNothingUnderRaces lets many threads ask for random sets of counters in
+// random order, most of which are denied by one of them. What every counter has
+// lost at the end is what the admitted requests took from it, to the token.
+func TestAllOrNothingUnderRaces(t *testing.T) {
+	const threads, rounds, counters = 8, 5000, 12
+	for _, shards := range []int{1, 4, 64} { // locks that are the same, often the same, and seldom
+		s := newStore(t, account.Options{Shards: shards, MaxKeys: 1000})
+		burst := func(i int) limit.Amount { return limit.Amount(500 << (i % 6)) } // the smallest are empty soon
+		var params []decide.Params
+		for i := range counters {
+			params = append(params, bucket(1, 24*limit.Hour, burst(i)))
+		}
+		refs := meters(s, params...)
+		var took [counters]atomic.Int64
+		var denied atomic.Int64
+		var done sync.WaitGroup
+		for thread := range threads {
+			done.Go(func() {
+				dice := rand.New(rand.NewPCG(1, uint64(thread)))
+				for range rounds {
+					var charges []account.Charge
+					for _, i := range dice.Perm(counters)[:1+dice.IntN(4)] {
+						charges = append(charges, account.Charge{Key: key(uint64(i)), Meter: refs[i], Cost: limit.Amount(1 + dice.IntN(3))})
+					}
+					if !s.Charge(start, charges) {
+						denied.Add(1)
+						continue
+					}
+					for _, c := range charges {
+						took[refIndex(refs, c.Meter)].Add(int64(c.Cost))
+					}
+				}
+			})
+		}
+		done.Wait()
+		if denied.Load() < rounds {
+			t.Fatalf("%d shards: only %d requests were denied: the test shows nothing", shards, denied.Load())
+		}
+		for i := range counters {
+			got, want := left(s, start, key(uint64(i)), refs[i]), burst(i)-limit.Amount(took[i].Load())
+			if got != want {
+				t.Errorf("%d shards: counter %d has %d left, want %d", shards, i, got, want)
+			}
+		}
 	}
 }

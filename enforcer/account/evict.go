@@ -9,9 +9,9 @@ import (
 // 1 in 10^16.
 const sample = 8
 
-// evict forgets one counter to make room for key: of a sample, the one nearest to
-// full, which has the least to say. The sample is drawn by the key, which is a
-// keyed hash, and so as good as dice that nobody can load.
+// evict forgets one counter to make room for key: of a sample, the one that has
+// the least to say. The sample is drawn by the key, which is a keyed hash, and so
+// as good as dice that nobody can load.
 func (s *Store) evict(sh *shard, rows []meterRow, now limit.Instant, key limit.Key) {
 	victim, least := none, 0.0
 	dice := key.Hi ^ key.Lo
@@ -22,8 +22,8 @@ func (s *Store) evict(sh *shard, rows []meterRow, now limit.Instant, key limit.K
 		if e.key.IsZero() {
 			continue
 		}
-		if part := usedPart(rows, e, now); victim == none || part < least {
-			victim, least = slot, part
+		if w := weight(rows, e, now); victim == none || w < least {
+			victim, least = slot, w
 		}
 	}
 	if victim == none { // the sample met free slots only: nearly all are
@@ -37,13 +37,18 @@ func (s *Store) evict(sh *shard, rows []meterRow, now limit.Instant, key limit.K
 	sh.evicted++
 }
 
-// usedPart returns how far a counter is from full: 0 is full, 1 at its limit,
-// more in debt.
-func usedPart(rows []meterRow, e *entry, now limit.Instant) float64 {
-	ref := e.ref()
-	if int(ref) >= len(rows) || rows[ref].params == nil {
+// weight returns how much a counter has to say: how far it is from full (0 is
+// full, 1 at its limit, more in debt), and 1 more where it holds somebody. Counters
+// that were used up by clients which then went away so make room before those of
+// clients that go on.
+func weight(rows []meterRow, e *entry, now limit.Instant) float64 {
+	p := paramsOf(rows, e.ref())
+	if p == nil {
 		return -1
 	}
-	p := rows[ref].params
-	return float64(p.Used(e.state, now)) / float64(p.Burst())
+	w := float64(p.Used(e.state, now)) / float64(p.Burst())
+	if e.denied() && w > 0 {
+		w++
+	}
+	return w
 }

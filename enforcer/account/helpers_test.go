@@ -23,12 +23,15 @@ func key(i uint64) limit.Key {
 	return limit.Key{Hi: mix(2*i*0x9e3779b97f4a7c15 + 1), Lo: mix((2*i + 1) * 0x9e3779b97f4a7c15)}
 }
 
-func bucket(requests limit.Amount, per limit.Span, burst limit.Amount) decide.Params {
-	p, err := decide.TokenBucket(requests, per, burst)
+func must(p decide.Params, err error) decide.Params {
 	if err != nil {
 		panic(err)
 	}
 	return p
+}
+
+func bucket(requests limit.Amount, per limit.Span, burst limit.Amount) decide.Params {
+	return must(decide.TokenBucket(requests, per, burst))
 }
 
 func newStore(t testing.TB, o account.Options) *account.Store {

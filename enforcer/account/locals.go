@@ -114,7 +114,7 @@ func (s *Store) note(sh *shard, now limit.Instant, c *Charge, e *entry) {
 	switch {
 	case l != nil:
 		l.Count(c.params, c.rule, now, c.Cost, c.Admitted)
-	case !c.Admitted || !e.mustTell(c.rule, now, c.Cost):
+	case !c.Admitted || !e.mustTell(c.rule, now, c.Cost) || s.shared.Load() >= s.maxShared:
 		return
 	default:
 		l = s.share(sh, now, c.slot, e, c.rule)
@@ -146,9 +146,15 @@ func (s *Store) markChanged(sh *shard, slot uint32, e *entry) {
 		return
 	}
 	e.meter |= dirtyBit
+	if len(sh.changed) == cap(sh.changed) { // room for every slot there is, and no more
+		sh.changed = append(make([]uint32, 0, len(sh.chunks)*chunkSlots), sh.changed...)
+	}
 	sh.changed = append(sh.changed, slot)
 	if len(sh.changed) == 1 {
 		s.changed.set(sh.number)
+		if s.wake != nil && !s.awake.Load() && !s.awake.Swap(true) {
+			s.wake()
+		}
 	}
 }
 

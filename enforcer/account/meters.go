@@ -14,9 +14,8 @@ type Meter struct {
 	Variant uint16 // which of its rates
 	Params  decide.Params
 
-	// Flash is the part of the burst that a node may grant to a client of whom the
-	// pool has not told it yet, from 0 (as little as it can) to 1.
-	Flash float64
+	// Cautious is as in share.NewRule.
+	Cautious bool
 }
 
 // Ref is a Meter that a Store knows. It stays valid for a minute after a
@@ -25,19 +24,6 @@ type Meter struct {
 type Ref uint32
 
 const refGrace = limit.Minute
-
-// Usage is what a limit did here. Counters are cumulative.
-type Usage struct {
-	Active   int64 // counters there are now, those known from peers included
-	Admitted int64 // tokens
-	Limited  int64 // tokens that were denied; by a shadow limit: would have been
-}
-
-func (u *Usage) add(o Usage) {
-	u.Active += o.Active
-	u.Admitted += o.Admitted
-	u.Limited += o.Limited
-}
 
 // meterTable is what the store knows of meters; it is replaced as a whole.
 type meterTable struct {
@@ -55,7 +41,7 @@ type meterID struct {
 type meterRow struct {
 	id      meterID
 	params  *decide.Params
-	flash   float64
+	careful bool
 	rule    share.Rule
 	retired limit.Instant // 0: in use
 }
@@ -83,7 +69,7 @@ func (s *Store) SetMeters(now limit.Instant, meters []Meter) []Ref {
 	var fresh []int
 	for i := range meters {
 		id := meterID{meters[i].Limit, meters[i].Variant}
-		if ref, ok := old.refs[id]; ok && *old.rows[ref].params == meters[i].Params && old.rows[ref].flash == meters[i].Flash {
+		if ref, ok := old.refs[id]; ok && *old.rows[ref].params == meters[i].Params && old.rows[ref].careful == meters[i].Cautious {
 			refs[i], next.refs[id], stays[ref] = ref, ref, true
 		} else {
 			fresh = append(fresh, i)
@@ -106,8 +92,8 @@ func (s *Store) SetMeters(now limit.Instant, meters []Meter) []Ref {
 		id := meterID{meters[i].Limit, meters[i].Variant}
 		params := meters[i].Params
 		next.rows[free] = meterRow{
-			id: id, params: &params, flash: meters[i].Flash,
-			rule: share.NewRule(&params, s.base.nodes, s.base.delay, meters[i].Flash),
+			id: id, params: &params, careful: meters[i].Cautious,
+			rule: share.NewRule(&params, s.base.nodes, s.base.delay, meters[i].Cautious),
 		}
 		refs[i], next.refs[id] = Ref(free), Ref(free)
 	}
@@ -177,16 +163,7 @@ func (s *Store) Tally(ref Ref, admitted bool, cost limit.Amount) {
 	sh := &s.shards[int(ref)%len(s.shards)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sh.use(ref).count(admitted, cost)
-}
-
-func (u *Usage) count(admitted bool, cost limit.Amount) {
-	n := int64(max(0, cost))
-	if admitted {
-		u.Admitted += n
-	} else {
-		u.Limited += n
-	}
+	sh.usage.of(ref).count(admitted, cost)
 }
 
 // usageByRef sums the shards up.
@@ -195,12 +172,10 @@ func (s *Store) usageByRef() []Usage {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		if more := len(sh.usage) - len(total); more > 0 {
+		if more := len(sh.usage)*len(usageGroup{}) - len(total); more > 0 {
 			total = append(total, make([]Usage, more)...)
 		}
-		for ref, u := range sh.usage {
-			total[ref].add(u)
-		}
+		sh.usage.each(func(ref Ref, u *Usage) { total[ref].add(*u) })
 		sh.mu.Unlock()
 	}
 	return total
@@ -212,9 +187,9 @@ func (s *Store) takeUsage(ref Ref) Usage {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		if int(ref) < len(sh.usage) {
-			total.add(sh.usage[ref])
-			sh.usage[ref] = Usage{}
+		if u := sh.usage.peek(ref); u != nil {
+			total.add(*u)
+			*u = Usage{}
 		}
 		sh.mu.Unlock()
 	}

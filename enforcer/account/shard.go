@@ -21,8 +21,10 @@ type entry struct {
 	untold float32
 	toldAt uint32 // milliseconds
 
-	// meter is the Ref of how the counter counts; its highest bit says that
-	// requests were decided on it since Changed last handed it over.
+	// meter is the Ref of how the counter counts, with two flags. dirtyBit: the
+	// slot is in the list of those that Changed has to hand over; a slot keeps it
+	// when its counter is forgotten, and so is never there twice. deniedBit: the
+	// last request was denied, so somebody is held by this counter.
 	meter uint32
 
 	// Neighbours in the list of a bucket of the timer wheel: slots, or none. The
@@ -32,9 +34,14 @@ type entry struct {
 }
 
 const (
-	entrySize  = int(unsafe.Sizeof(entry{}))
-	indexSize  = 4
+	entrySize   = int(unsafe.Sizeof(entry{}))
+	shardSize   = int(unsafe.Sizeof(shard{}))
+	chunkHeader = int(unsafe.Sizeof([]entry(nil)))
+	pointerSize = int(unsafe.Sizeof(uintptr(0)))
+	wordSize    = 4 // of the index, and of the list of changed slots
+
 	chunkSlots = 128
+	minIndex   = 16
 
 	// A word of the index is 0, or slot+1 in its low bits and a tag of the key in
 	// its high ones, which spares most looks at entries of other keys.
@@ -44,11 +51,15 @@ const (
 
 	none      = ^uint32(0)
 	dirtyBit  = uint32(1) << 31
-	sharedBit = uint32(1) << 31
+	deniedBit = uint32(1) << 30
+	flagBits  = dirtyBit | deniedBit
+
+	sharedBit = uint32(1) << 31 // of entry.local
 )
 
-func (e *entry) ref() Ref     { return Ref(e.meter &^ dirtyBit) }
+func (e *entry) ref() Ref     { return Ref(e.meter &^ flagBits) }
 func (e *entry) dirty() bool  { return e.meter&dirtyBit != 0 }
+func (e *entry) denied() bool { return e.meter&deniedBit != 0 }
 func (e *entry) shared() bool { return e.local&sharedBit != 0 }
 
 // shard is a part of the store.
@@ -62,14 +73,14 @@ type shard struct {
 	index   []uint32  // open addressing, linear probing; a power of two
 	chunks  [][]entry // entry of slot i: chunks[i/chunkSlots][i%chunkSlots]
 	keys    int
-	slots   uint32 // that were ever used; chunks has room for them
-	free    uint32 // first free slot below slots, or none
-	changed []uint32
+	slots   uint32   // that were ever used; chunks has room for them
+	free    uint32   // first free slot below slots, or none
+	changed []uint32 // slots whose entries are dirty, each once
 	locals  locals
 	era     uint32 // of the newest Local
 
 	wheel            wheel
-	usage            []Usage // by Ref
+	usage            usages
 	evicted, expired uint64
 
 	_ [64]byte // keeps neighbours off this cache line
@@ -77,7 +88,7 @@ type shard struct {
 
 // clear makes the shard empty. Eras and counts go on.
 func (sh *shard) clear() {
-	sh.index = make([]uint32, 16)
+	sh.index = make([]uint32, minIndex)
 	sh.chunks, sh.keys, sh.slots, sh.free, sh.changed, sh.locals = nil, 0, 0, none, nil, locals{}
 	sh.wheel.clear()
 }
@@ -107,9 +118,12 @@ func (sh *shard) lookup(k limit.Key) (uint32, *entry) {
 	}
 }
 
+// fits says whether an index is large enough for so many keys.
+func fits(keys, index int) bool { return 4*keys <= 3*index }
+
 // insert makes a counter; its key is not there, and there is room for it.
 func (sh *shard) insert(k limit.Key, ref Ref) (slot uint32, e *entry) {
-	if 4*(sh.keys+1) > 3*len(sh.index) {
+	if !fits(sh.keys+1, len(sh.index)) {
 		sh.rebuild(2 * len(sh.index))
 	}
 	slot = sh.free
@@ -123,10 +137,10 @@ func (sh *shard) insert(k limit.Key, ref Ref) (slot uint32, e *entry) {
 		sh.free = sh.at(slot).next
 	}
 	e = sh.at(slot)
-	*e = entry{key: k, meter: uint32(ref), next: none, prev: none}
+	*e = entry{key: k, meter: e.meter&dirtyBit | uint32(ref), next: none, prev: none}
 	sh.link(k, slot)
 	sh.keys++
-	sh.use(ref).Active++
+	sh.usage.of(ref).Active++
 	return slot, e
 }
 
@@ -144,8 +158,8 @@ func (sh *shard) link(k limit.Key, slot uint32) {
 func (sh *shard) remove(slot uint32) {
 	e := sh.at(slot)
 	sh.unlink(e.key, slot)
-	sh.use(e.ref()).Active--
-	*e = entry{next: sh.free, prev: none}
+	sh.usage.of(e.ref()).Active--
+	*e = entry{meter: e.meter & dirtyBit, next: sh.free, prev: none}
 	sh.free = slot
 	sh.keys--
 }
@@ -168,25 +182,19 @@ func (sh *shard) unlink(k limit.Key, slot uint32) {
 	sh.index[gap] = 0
 }
 
+// rebuild makes an index of another size. It reads the entries in the order in
+// which they lie in memory, not that of the old index: several times as fast.
 func (sh *shard) rebuild(size int) {
-	old := sh.index
 	sh.index = make([]uint32, size)
-	for _, word := range old {
-		if word != 0 {
-			slot := word&^tagMask - 1
-			sh.link(sh.at(slot).key, slot)
+	for slot := range sh.slots {
+		if e := sh.at(slot); !e.key.IsZero() {
+			sh.link(e.key, slot)
 		}
 	}
 }
 
-// use returns the usage of a meter, making room for it: whole cache lines, so
-// that two shards never write to the same one.
-func (sh *shard) use(ref Ref) *Usage {
-	const lines = 8 // usages in three lines
-	if int(ref) >= len(sh.usage) {
-		grown := make([]Usage, (int(ref)/lines+1)*lines)
-		copy(grown, sh.usage)
-		sh.usage = grown
-	}
-	return &sh.usage[ref]
+// bytes is the memory of the shard.
+func (sh *shard) bytes() int64 {
+	return int64(shardSize+len(sh.chunks)*chunkSlots*entrySize+cap(sh.chunks)*chunkHeader+
+		len(sh.index)*wordSize+cap(sh.changed)*wordSize) + sh.usage.bytes()
 }

@@ -16,7 +16,7 @@ func (s *Store) SetPool(nodes int, delay limit.Span) {
 	next := &meterTable{rows: append([]meterRow(nil), old.rows...), refs: old.refs}
 	for i := range next.rows {
 		if row := &next.rows[i]; row.params != nil {
-			row.rule = share.NewRule(row.params, nodes, delay, row.flash)
+			row.rule = share.NewRule(row.params, nodes, delay, row.careful)
 		}
 	}
 	s.meters.Store(next)
@@ -36,17 +36,15 @@ func (s *Store) Shared() int { return int(s.shared.Load()) }
 // no more. f is called under a lock and must be short.
 func (s *Store) Changed(now limit.Instant, max int, f func(*share.Counter) bool) {
 	rows := s.meters.Load().rows
+	s.awake.Store(false)
 	for i := s.changed.next(0); i >= 0 && max > 0; i = s.changed.next(i + 1) {
 		sh := &s.shards[i]
 		sh.mu.Lock()
 		n := min(max, len(sh.changed))
 		for _, slot := range sh.changed[:n] {
-			if slot >= sh.slots || !sh.at(slot).dirty() {
-				continue
-			}
 			e := sh.at(slot)
 			e.meter &^= dirtyBit
-			if e.shared() {
+			if !e.key.IsZero() && e.shared() {
 				s.hand(sh, rows, now, e, f)
 			}
 		}

@@ -7,14 +7,22 @@ import (
 	"fmt"
 	"math/bits"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
 const (
-	// BytesPerKey is what one counter costs at most, its part of the index
-	// included.
-	BytesPerKey = entrySize + 2*indexSize
+	// BytesPerKey is what one counter costs at most: itself, its part of the
+	// index, and its place in the list of those that changed.
+	BytesPerKey = entrySize + 4*wordSize
+
+	// BytesPerShared is what sharing a counter costs more, while it is near its
+	// limit or in use by several nodes.
+	BytesPerShared = int(unsafe.Sizeof(local{}))
+
+	// BytesPerShard is what each shard costs at most beside its counters.
+	BytesPerShard = 10<<10 + 128
 
 	// DefaultMaxKeys bounds a store whose Options name no bound: 80 MB at most.
 	DefaultMaxKeys = 1_000_000
@@ -25,6 +33,10 @@ const (
 	// MostKeys is the most that Options.MaxKeys may be.
 	MostKeys = maxShards * maxSlots
 
+	// sharedPart of the counters may be shared at a time, and at least minShared:
+	// beyond that, as under a spray of keys, others count for themselves.
+	sharedPart, minShared = 4, 1024
+
 	minShards, maxShards = 64, 4096
 	keysPerShard         = 4096 // at which one shard's index is rebuilt in well under 0.1 ms
 )
@@ -33,8 +45,18 @@ const (
 type Options struct {
 	// MaxKeys is the most counters that are remembered, MinKeys to MostKeys; 0
 	// means DefaultMaxKeys.
-	// Memory grows with the counters there are, to BytesPerKey for each.
+	//
+	// It bounds memory as well, so there is no second bound to set: all counters
+	// have one size, and memory grows with those there are, to at most BytesPerKey
+	// for each and BytesPerShard for each shard. Stats.MaxBytes is the exact sum.
+	// Those that are shared at the moment, at most a quarter, cost BytesPerShared
+	// more.
 	MaxKeys int
+
+	// Wake is called when there is something for Changed to hand over, and was not
+	// before; nil calls nobody. It runs under a lock: it must not block, and must
+	// not call the Store.
+	Wake func()
 
 	// Shards is the number of parts with a lock of their own, a power of two; 0
 	// chooses it by MaxKeys.
@@ -54,8 +76,11 @@ type Store struct {
 	expire atomic.Uint32 // the shard at which the next Expire begins
 	base   usageBase
 
+	maxShared        int64
 	sharing, changed bitmap // shards with Locals, and with changed ones
 	shared           atomic.Int64
+	awake            atomic.Bool // Wake was called since Changed was
+	wake             func()
 	sweep, flush     cursor
 }
 
@@ -69,9 +94,14 @@ type cursor struct {
 type Stats struct {
 	Keys    int    // counters now
 	MaxKeys int    // bound of Keys
+	Shared  int    // counters that are shared now
 	Evicted uint64 // counters forgotten for want of room, since the start
 	Expired uint64 // counters forgotten because they said nothing any more
-	Bytes   int64  // memory of counters and index, about
+
+	// Bytes is the memory that the store has allocated; it is not given back.
+	// MaxBytes bounds it: what it is when all keys are there and each shard has
+	// counted by every meter.
+	Bytes, MaxBytes int64
 }
 
 // New returns an empty Store.
@@ -89,8 +119,9 @@ func New(o Options) (*Store, error) {
 		return nil, fmt.Errorf("%d Shards: use a power of two up to %d", o.Shards, maxShards)
 	}
 	s := &Store{
-		shards:   make([]shard, o.Shards),
-		shift:    uint(64 - bits.TrailingZeros(uint(o.Shards))),
+		shards: make([]shard, o.Shards),
+		shift:  uint(64 - bits.TrailingZeros(uint(o.Shards))),
+		wake:   o.Wake, maxShared: int64(max(minShared, o.MaxKeys/sharedPart)),
 		perShard: (o.MaxKeys + o.Shards - 1) / o.Shards,
 	}
 	for i := range s.shards {
@@ -106,6 +137,9 @@ func New(o Options) (*Store, error) {
 // 64, of a single shard, yields 0.
 func (s *Store) shardOf(k limit.Key) int { return int(k.Hi >> s.shift) }
 
+// Shards returns the number of parts with a lock of their own.
+func (s *Store) Shards() int { return len(s.shards) }
+
 // Has says whether there is a counter for key.
 func (s *Store) Has(key limit.Key) bool {
 	sh := &s.shards[s.shardOf(key)]
@@ -120,9 +154,7 @@ func (s *Store) Reset() {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		for ref := range sh.usage {
-			sh.usage[ref].Active = 0
-		}
+		sh.usage.each(func(_ Ref, u *Usage) { u.Active = 0 })
 		s.shared.Add(-int64(sh.locals.used))
 		sh.clear()
 		s.sharing.unset(i)
@@ -133,15 +165,29 @@ func (s *Store) Reset() {
 
 // Stats sums up the shards.
 func (s *Store) Stats() Stats {
-	total := Stats{MaxKeys: s.perShard * len(s.shards)}
+	total := Stats{MaxKeys: s.perShard * len(s.shards), MaxBytes: s.maxBytes()}
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
 		total.Keys += sh.keys
 		total.Evicted += sh.evicted
 		total.Expired += sh.expired
-		total.Bytes += int64(len(sh.chunks)*chunkSlots*entrySize + len(sh.index)*indexSize)
+		total.Bytes += sh.bytes()
+		total.Shared += sh.locals.used
 		sh.mu.Unlock()
 	}
 	return total
+}
+
+// maxBytes is the memory of a full store.
+func (s *Store) maxBytes() int64 {
+	chunks := (s.perShard + chunkSlots - 1) / chunkSlots
+	index := minIndex
+	for !fits(s.perShard, index) {
+		index *= 2
+	}
+	groups := len(s.meters.Load().rows)/len(usageGroup{}) + 1
+	each := shardSize + chunks*(chunkSlots*(entrySize+wordSize)+2*chunkHeader) +
+		index*wordSize + groups*(usageGroupSize+2*pointerSize)
+	return int64(len(s.shards)) * int64(each)
 }

@@ -8,7 +8,9 @@ import "github.com/sluice-dev/sluice/enforcer/limit"
 // the entry is filed again when its bucket comes up. So the wheel costs a request
 // nothing but the filing of a new entry.
 type wheel struct {
-	tick    uint64 // the last one that has come up
+	tick    uint64 // the last one that has come up, from the highest level down
+	level   int    // above which it has; 0 when it has altogether
+	skipped uint32 // buckets from 0 on that come up at once, because time jumped
 	buckets [levels*spokes + 1]uint32
 }
 
@@ -27,7 +29,7 @@ const (
 )
 
 func (w *wheel) clear() {
-	w.tick = 0
+	w.tick, w.level, w.skipped = 0, 0, 0
 	for i := range w.buckets {
 		w.buckets[i] = none
 	}
@@ -79,56 +81,47 @@ func (w *wheel) remove(sh *shard, slot uint32) {
 // left comes up next time.
 func (w *wheel) advance(sh *shard, now limit.Instant, budget int, f func(slot uint32)) int {
 	target := uint64(max(0, now)) / uint64(tickLength)
-	done := w.drain(sh, overdue, budget, f)
+	done := w.drain(sh, budget, f)
 	if target > w.tick+spokes*spokes { // a clock that jumps, as at the start
-		w.skip(sh, target)
+		w.tick, w.level, w.skipped = target, 0, overdue
 	}
-	for w.tick < target && done < budget {
-		w.tick++
-		for level := levels - 1; level > 0; level-- {
-			if w.tick&(1<<(spokeBits*level)-1) == 0 {
-				w.detach(sh, uint32(level*spokes)+uint32(w.tick>>(spokeBits*level))%spokes)
-				done += w.drain(sh, overdue, budget-done, f)
+	for w.skipped > 0 && done < budget {
+		w.skipped--
+		done += w.comeUp(sh, w.skipped, budget-done, f)
+	}
+	for done < budget {
+		if w.level == 0 {
+			if w.tick >= target {
+				break
 			}
+			w.tick, w.level = w.tick+1, levels
 		}
-		w.detach(sh, uint32(w.tick)%spokes)
-		done += w.drain(sh, overdue, budget-done, f)
+		w.level--
+		shift := spokeBits * w.level
+		if w.tick&(1<<shift-1) == 0 {
+			done += w.comeUp(sh, uint32(w.level*spokes)+uint32(w.tick>>shift)%spokes, budget-done, f)
+		}
 	}
 	return done
 }
 
-// detach moves a bucket to the end of the overdue ones.
-func (w *wheel) detach(sh *shard, bucket uint32) {
+// comeUp makes a bucket the overdue one and hands its entries over. That one is
+// empty: else the budget would be spent.
+func (w *wheel) comeUp(sh *shard, bucket uint32, budget int, f func(slot uint32)) int {
 	head := w.buckets[bucket]
 	if head == none {
-		return
+		return 0
 	}
-	w.buckets[bucket] = none
-	if w.buckets[overdue] == none {
-		w.buckets[overdue] = head
-		sh.at(head).prev = overdue | headBit
-		return
-	}
-	tail := w.buckets[overdue]
-	for sh.at(tail).next != none {
-		tail = sh.at(tail).next
-	}
-	sh.at(tail).next, sh.at(head).prev = head, tail
+	w.buckets[bucket], w.buckets[overdue] = none, head
+	sh.at(head).prev = overdue | headBit
+	return w.drain(sh, budget, f)
 }
 
-// skip makes every filed entry overdue.
-func (w *wheel) skip(sh *shard, tick uint64) {
-	for bucket := range uint32(overdue) {
-		w.detach(sh, bucket)
-	}
-	w.tick = tick
-}
-
-// drain hands the entries of a bucket over, at most budget.
-func (w *wheel) drain(sh *shard, bucket uint32, budget int, f func(slot uint32)) int {
+// drain hands overdue entries over, at most budget.
+func (w *wheel) drain(sh *shard, budget int, f func(slot uint32)) int {
 	done := 0
-	for ; done < budget && w.buckets[bucket] != none; done++ {
-		slot := w.buckets[bucket]
+	for ; done < budget && w.buckets[overdue] != none; done++ {
+		slot := w.buckets[overdue]
 		w.remove(sh, slot)
 		f(slot)
 	}
@@ -152,6 +145,9 @@ func (s *Store) Expire(now limit.Instant, budget int) int {
 			if due := idleAt(rows, e, now); due > now {
 				sh.wheel.file(sh, slot, due)
 				return
+			}
+			if e.shared() {
+				s.unshare(sh, now, e)
 			}
 			sh.remove(slot)
 			sh.expired++

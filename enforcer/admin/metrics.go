@@ -12,6 +12,13 @@ type Usage struct {
 
 	ActiveKeys        int64
 	Admitted, Limited int64 // tokens since the start
+	OverAdmitted      float64
+}
+
+// Traffic is what went one way by one protocol since the start.
+type Traffic struct {
+	Direction, Protocol string // "sent" or "received", "udp" or "tcp"
+	Frames, Bytes       uint64
 }
 
 // Counts are the enforcer's counters since its start, and its gauges.
@@ -22,9 +29,10 @@ type Counts struct {
 	Evicted, Expired uint64
 	StoreBytes       int64
 
-	FramesSent, FramesReceived uint64
-	BytesSent, BytesReceived   uint64
-	FramesDropped              map[string]uint64 // by reason: a fixed set
+	Frames                       []Traffic         // gossip, by direction and protocol
+	PacketsSent, PacketsReceived uint64            // datagrams of membership
+	FramesDropped                map[string]uint64 // of both, by reason: a fixed set
+	GossipKeys                   int               // in force; 0: gossip is not sealed
 
 	ExpressionErrors uint64
 	Peers            int // that have spoken lately
@@ -45,15 +53,18 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	limitTokens = desc("limit_tokens_total", "Tokens asked of a limit, by outcome: admitted, or limited (of a shadow limit: would have been).", "namespace", "policy", "limit", "outcome")
+	overTokens  = desc("limit_over_admitted_tokens_total", "Tokens that the pool admitted and that were not there at that moment, of the counters that this enforcer keeps the books of. They are paid back. The sum over the enforcers, by that of limit_tokens_total with outcome admitted, is the over-admission.", "namespace", "policy", "limit")
 	activeKeys  = desc("limit_active_keys", "Clients that have used some of a limit's quota.", "namespace", "policy", "limit")
 	keys        = desc("keys", "Counters in memory.")
 	maxKeys     = desc("keys_max", "The most counters that are kept in memory.")
 	evicted     = desc("keys_evicted_total", "Counters forgotten for want of room. Raise --max-keys when this grows.")
 	expired     = desc("keys_expired_total", "Counters forgotten because they said nothing any more.")
 	storeBytes  = desc("store_bytes", "Memory of the counters.")
-	frames      = desc("gossip_frames_total", "Gossip frames, by direction.", "direction")
-	frameBytes  = desc("gossip_bytes_total", "Bytes of gossip frames, by direction.", "direction")
-	dropped     = desc("gossip_frames_dropped_total", "Gossip frames dropped, by reason.", "reason")
+	frames      = desc("gossip_frames_total", "Gossip frames, by direction (sent, received) and protocol (udp, tcp).", "direction", "protocol")
+	frameBytes  = desc("gossip_bytes_total", "Bytes of gossip frames with their envelopes, by direction and protocol.", "direction", "protocol")
+	dropped     = desc("gossip_frames_dropped_total", "Gossip frames and membership packets dropped, by reason.", "reason")
+	packets     = desc("membership_packets_total", "Datagrams about who lives, by direction.", "direction")
+	gossipKeys  = desc("gossip_keys", "Keys of the gossip key file in force; 0: gossip is not authenticated. While a key rotates it is 2 on every enforcer before the new one seals.")
 	failures    = desc("expression_errors_total", "Expressions that failed on a request; the request was limited all the same.")
 	peers       = desc("peers", "Peers that have spoken lately.")
 	document    = desc("document_info", "The document in force.", "digest")
@@ -63,8 +74,8 @@ var (
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		limitTokens, activeKeys, keys, maxKeys, evicted, expired, storeBytes,
-		frames, frameBytes, dropped, failures, peers, document, build,
+		limitTokens, overTokens, activeKeys, keys, maxKeys, evicted, expired, storeBytes,
+		frames, frameBytes, packets, gossipKeys, dropped, failures, peers, document, build,
 	} {
 		ch <- d
 	}
@@ -82,6 +93,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	for _, u := range n.Limits {
 		counter(limitTokens, float64(u.Admitted), u.Namespace, u.Policy, u.Limit, "admitted")
 		counter(limitTokens, float64(u.Limited), u.Namespace, u.Policy, u.Limit, "limited")
+		counter(overTokens, u.OverAdmitted, u.Namespace, u.Policy, u.Limit)
 		gauge(activeKeys, float64(u.ActiveKeys), u.Namespace, u.Policy, u.Limit)
 	}
 	gauge(keys, float64(n.Keys))
@@ -89,10 +101,13 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	counter(evicted, float64(n.Evicted))
 	counter(expired, float64(n.Expired))
 	gauge(storeBytes, float64(n.StoreBytes))
-	counter(frames, float64(n.FramesSent), "sent")
-	counter(frames, float64(n.FramesReceived), "received")
-	counter(frameBytes, float64(n.BytesSent), "sent")
-	counter(frameBytes, float64(n.BytesReceived), "received")
+	for _, t := range n.Frames {
+		counter(frames, float64(t.Frames), t.Direction, t.Protocol)
+		counter(frameBytes, float64(t.Bytes), t.Direction, t.Protocol)
+	}
+	counter(packets, float64(n.PacketsSent), "sent")
+	counter(packets, float64(n.PacketsReceived), "received")
+	gauge(gossipKeys, float64(n.GossipKeys))
 	for reason, v := range n.FramesDropped {
 		counter(dropped, float64(v), reason)
 	}

@@ -66,13 +66,6 @@ type candidate struct {
 	outcome Outcome
 }
 
-// keepLast takes the last good version in place of the one that is refused.
-func (c *candidate) keepLast() {
-	if c.version = c.last; c.last != nil {
-		c.outcome.Message = fmt.Sprintf("%s; generation %d stays in force", c.outcome.Message, c.last.Generation)
-	}
-}
-
 // Document assembles the document of a pool. It depends on its input only.
 func Document(in Input) Result {
 	candidates := make([]*candidate, 0, len(in.Policies))
@@ -91,6 +84,9 @@ func Document(in Input) Result {
 		if c.version != nil {
 			c.outcome.InForce = c.version.Generation
 			result.Document.Policies = append(result.Document.Policies, *c.version)
+			if !c.outcome.Accepted() {
+				c.outcome.Message = fmt.Sprintf("%s; generation %d stays in force", c.outcome.Message, c.version.Generation)
+			}
 		}
 		result.Outcomes[c.name] = c.outcome
 	}
@@ -109,7 +105,7 @@ func check(p *v1alpha1.RateLimitPolicy, previous map[types.NamespacedName]*polic
 	c.outcome = Outcome{Reason: v1alpha1.ReasonAccepted, Message: "the policy is valid", Domain: next.Domain}
 	if err := cache.compile(&next); err != nil {
 		c.outcome.Reason, c.outcome.Message = v1alpha1.ReasonInvalid, explain(err)
-		c.keepLast()
+		c.version = c.last
 	}
 	return c
 }
@@ -134,18 +130,26 @@ func settleDomains(candidates []*candidate) {
 			continue
 		}
 		if owner := ownerOf(c.version.Domain, c); owner != nil {
-			c.outcome.Reason = v1alpha1.ReasonDomainConflict
-			c.outcome.Message = fmt.Sprintf("the domain %q belongs to namespace %s, by the older policy %s: use another domain",
-				c.version.Domain, owner.name.Namespace, owner.name)
-			if c.last != nil && ownerOf(c.last.Domain, c) != nil {
-				c.last = nil
+			c.refuse(owner)
+			if c.last != nil && ownerOf(c.last.Domain, c) == nil {
+				c.version = c.last
 			}
-			c.keepLast()
 		}
 		if c.version != nil && owners[c.version.Domain] == nil {
 			owners[c.version.Domain] = c
 		}
 	}
+}
+
+// refuse takes out the version whose domain belongs to another namespace.
+func (c *candidate) refuse(owner *candidate) {
+	why := fmt.Sprintf("the domain %q belongs to namespace %s, by the older policy %s", c.version.Domain, owner.name.Namespace, owner.name)
+	if c.outcome.Accepted() {
+		c.outcome.Reason, c.outcome.Message = v1alpha1.ReasonDomainConflict, why+": use another domain"
+	} else {
+		c.outcome.Message = fmt.Sprintf("%s; generation %d is no longer in force: %s", c.outcome.Message, c.version.Generation, why)
+	}
+	c.version = nil
 }
 
 func byName(d *policy.Document) map[types.NamespacedName]*policy.Policy {

@@ -125,6 +125,14 @@ func TestDocument(t *testing.T) {
 				"b/young": {v1alpha1.ReasonDomainConflict, "namespace a", "web", 0},
 			},
 		},
+		"a faulty policy loses the domain of its last good version": {
+			previous: document(resource("a/old", 1, 2, "elsewhere", good), resource("b/young", 1, 1, "web", good)),
+			policies: []v1alpha1.RateLimitPolicy{resource("a/old", 2, 2, "web", good), resource("b/young", 2, 1, "other", wrong)},
+			want: map[string]want{
+				"a/old":   {v1alpha1.ReasonAccepted, "", "web", 2},
+				"b/young": {v1alpha1.ReasonInvalid, `generation 1 is no longer in force: the domain "web" belongs to namespace a`, "other", 0},
+			},
+		},
 		"the owner goes and the next one is let in": {
 			previous: document(resource("a/old", 1, 2, "web", good)),
 			policies: []v1alpha1.RateLimitPolicy{resource("b/young", 1, 1, "web", good)},

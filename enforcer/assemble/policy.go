@@ -25,7 +25,7 @@ func Policy(p *v1alpha1.RateLimitPolicy) policy.Policy {
 func limitOf(l *v1alpha1.Limit) policy.Limit {
 	out := policy.Limit{
 		Name: l.Name, When: texts(l.When), Key: texts(l.Key),
-		Algorithm: string(l.Algorithm), Rate: rateOf(l.Rate), Mode: string(l.Mode),
+		Algorithm: string(l.Algorithm), Rate: rateOf(l.Rate), Mode: string(l.Mode), FirstBurst: string(l.FirstBurst),
 	}
 	if out.Algorithm == "" {
 		out.Algorithm = policy.TokenBucket

@@ -131,6 +131,13 @@ func (p *Params) missing(s State, now limit.Instant) float64 {
 	return (float64(t.ns)*float64(p.requests) + float64(t.part)) / float64(p.per)
 }
 
+// describeBucket is Describe for a bucket, without its detours.
+func (p *Params) describeBucket(s State, now limit.Instant) Reading {
+	left := limit.Amount(p.burst) - limit.Amount(min(p.usedBucket(s, now), p.burst))
+	full, n := fullAt(s).ceil(), nanoseconds(now)
+	return Reading{Remaining: left, ResetAfter: limit.Span(full - min(full, n))}
+}
+
 func (p *Params) retryBucket(s State, now limit.Instant, cost uint64) limit.Span {
 	full := p.plus(startOf(s, now), p.spanOf(cost))
 	wait := p.minus(full, p.plus(span{ns: nanoseconds(now)}, p.fill))

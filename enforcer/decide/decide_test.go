@@ -125,6 +125,38 @@ func TestDecisions(t *testing.T) {
 			{at: start.Add(3*s + 500*ms), cost: 2, admitted: true, left: 0},
 			{at: start.Add(4 * s), cost: 3, admitted: true, left: 0},
 		}},
+		{"the largest cost of the protocol in the largest bucket", bucket(decide.MaxRequests, decide.MaxPer, decide.MaxRequests), []step{
+			{at: start, cost: math.MaxUint32, admitted: false, left: decide.MaxRequests, retry: limit.Forever},
+			{at: start, cost: decide.MaxRequests, admitted: true, left: 0},
+			{at: start, debit: math.MaxUint32, cost: 1, admitted: false, left: 0, retry: limit.Span(4294967296 * 8784 * 3600)}, // all but a token's worth: 4294967295+1 of 31622400 ns
+			{at: start, cost: -math.MaxUint32, admitted: true, left: 0},
+			{at: start, cost: -decide.MaxRequests, admitted: true, left: decide.MaxRequests},
+		}},
+		{"the largest costs in the largest fixed window", fixed(decide.MaxRequests, decide.MaxPer), []step{
+			{at: 0, cost: math.MaxUint32, admitted: false, left: decide.MaxRequests, retry: limit.Forever},
+			{at: 0, debit: math.MaxUint32, cost: 1, admitted: false, left: 0, retry: 4 * decide.MaxPer},
+			{at: 0, debit: limit.MaxAmount, cost: 1, admitted: false, left: 0, retry: limit.Forever},
+			{at: 0, cost: math.MinInt64, admitted: true, left: decide.MaxRequests},
+		}},
+		{"the largest costs in the largest sliding window", sliding(decide.MaxRequests, decide.MaxPer), []step{
+			{at: 0, cost: math.MaxUint32, admitted: false, left: decide.MaxRequests, retry: limit.Forever},
+			{at: 0, debit: limit.MaxAmount, cost: decide.MaxRequests, admitted: false, left: 0, retry: decide.MaxPer / 3 * 4},
+			{at: 0, cost: math.MinInt64, admitted: true, left: decide.MaxRequests},
+		}},
+		{"a clock that steps back into a sliding window's past grants nothing", sliding(6, 3*s), []step{
+			{at: start, cost: 6, admitted: true},
+			{at: start.Add(-s), cost: 1, admitted: false, retry: 4166666667},
+			{at: start.Add(-limit.Hour), cost: 0, admitted: false, retry: 3603166666667},
+			{at: start.Add(3*s + 166666667), cost: 1, admitted: true},
+		}},
+		{"the end of time", bucket(1, s, 1), []step{
+			{at: limit.Never, cost: 1, admitted: true},
+			{at: limit.Never, cost: 1, admitted: false, retry: s},
+			{at: math.MinInt64, cost: 1, admitted: false, retry: limit.Span(math.MaxInt64 - int64(decide.MaxFill) - 1 + int64(s))},
+		}},
+		{"a calendar at the end of time", calendar(1, decide.Year), []step{
+			{at: limit.Never, cost: 1, admitted: true},
+		}},
 		{"a day in UTC", calendar(1, decide.Day), []step{
 			{at: date(2024, 2, 29, 0, 0, 0), cost: 1, admitted: true},
 			{at: date(2024, 2, 29, 23, 59, 59), cost: 1, admitted: false, retry: s},
@@ -145,6 +177,18 @@ func TestDecisions(t *testing.T) {
 			{at: date(2024, 1, 1, 0, 0, 0), cost: 1, admitted: false, retry: 366 * limit.Day},
 			{at: date(2025, 1, 1, 0, 0, 0), cost: 1, admitted: true},
 			{at: date(2025, 12, 31, 0, 0, 0), cost: 1, admitted: false, retry: limit.Day},
+		}},
+		{"1900 and 2100 are no leap years, 2000 is one", calendar(1, decide.Month), []step{
+			{at: date(2000, 2, 29, 23, 59, 59), cost: 1, admitted: true},
+			{at: date(2000, 2, 29, 23, 59, 59), cost: 1, admitted: false, retry: s},
+			{at: date(2100, 2, 28, 23, 59, 59), cost: 1, admitted: true},
+			{at: date(2100, 2, 28, 23, 59, 59), cost: 1, admitted: false, retry: s},
+			{at: date(2100, 3, 1, 0, 0, 0), cost: 1, admitted: true},
+		}},
+		{"the days of a year that has 366 of them, in a window of 8784 hours", fixed(1, 8784*limit.Hour), []step{
+			{at: 0, cost: 1, admitted: true},
+			{at: date(1970, 12, 31, 23, 59, 59), cost: 1, admitted: false, retry: limit.Day + s},
+			{at: date(1971, 1, 2, 0, 0, 0), cost: 1, admitted: true},
 		}},
 		{"the debt of a month is repaid by the next ones", calendar(2, decide.Month), []step{
 			{at: date(2025, 12, 31, 0, 0, 0), debit: 5, cost: 1, admitted: false, retry: 32 * limit.Day},
@@ -288,6 +332,62 @@ func TestAnIdleStateSaysNothing(t *testing.T) {
 		b, okB := p.Take(decide.State{}, idle, p.Burst())
 		if okA != okB || p.Used(a, idle) != p.Used(b, idle) || p.IdleAt(a) != p.IdleAt(b) {
 			t.Fatal("an idle state does not behave as the initial one")
+		}
+	})
+}
+
+// A state never fills while time stands still or steps back: what is used at an
+// instant is no less at an earlier one.
+func TestUseOnlyFallsWithTime(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := params(t)
+		state, now := history(t, &p)
+		at := rapid.Custom(func(t *rapid.T) limit.Instant {
+			return now.Add(limit.Span(rapid.OneOf(rapid.Int64Range(-int64(p.Per()), int64(p.Per())), rapid.Int64()).Draw(t, "away")))
+		})
+		early, late := at.Draw(t, "early"), at.Draw(t, "late")
+		early, late = min(early, late), max(early, late)
+		if a, b := p.Used(state, early), p.Used(state, late); a < b {
+			t.Fatalf("%d are used at %v, and %d later at %v", a, early, b, late)
+		}
+	})
+}
+
+// What is taken and given back at once leaves a state as it was, and whatever is
+// given back never makes it more than full.
+func TestGivingBackUndoesTaking(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := params(t)
+		state, now := history(t, &p)
+		used := p.Used(state, now)
+		n := limit.Amount(rapid.Int64Range(1, int64(p.Burst())).Draw(t, "cost"))
+		if next, ok := p.Take(state, now, n); ok {
+			back, _ := p.Take(next, now, -n)
+			if got := p.Used(back, now); got != used {
+				t.Fatalf("%d are used after %d were taken and given back, %d before", got, n, used)
+			}
+		}
+		n = limit.Amount(rapid.OneOf(rapid.Int64Range(1, 2*int64(p.Burst())), rapid.Int64Min(1)).Draw(t, "gift"))
+		back, ok := p.Take(state, now, -n)
+		least := max(0, used-n)
+		most := least
+		if p.Algorithm() == decide.Sliding {
+			most = used // what is given back to the oldest part of a sliding window has faded as that has
+		}
+		if got := p.Used(back, now); !ok || got < least || got > most {
+			t.Fatalf("%d of %d are used after %d were given back, want %d to %d", got, used, n, least, most)
+		}
+	})
+}
+
+// A cost of 0 says whether a cost of 1 would be admitted, and changes nothing.
+func TestLookingChangesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := params(t)
+		state, now := history(t, &p)
+		next, looked := p.Take(state, now, 0)
+		if _, taken := p.Take(state, now, 1); looked != taken || next != state {
+			t.Fatalf("a look said %v and left %v of %v, a cost of 1 says %v", looked, next, state, taken)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package decide_test
 
 import (
+	"math"
 	"math/big"
 	"testing"
 
@@ -23,25 +24,37 @@ func arrivals(t *rapid.T, p *decide.Params) []event {
 	now := start.Add(limit.Span(rapid.Int64Range(0, int64(p.Per())).Draw(t, "offset")))
 	for range rapid.IntRange(1, 60).Draw(t, "arrivals") {
 		now = now.Add(limit.Span(rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, int64(p.Per())/4), rapid.Int64Range(0, 2*int64(p.Per()))).Draw(t, "gap")))
-		all = append(all, event{now, limit.Amount(rapid.Int64Range(1, max(1, min(int64(p.Burst()), 5))).Draw(t, "cost"))})
+		all = append(all, event{now, cost(t, p)})
 	}
 	return all
 }
 
-// small draws parameters whose counts stay small enough for a model that keeps
-// every event.
-func small(t *rapid.T) (requests, burst limit.Amount, per limit.Span) {
-	return limit.Amount(rapid.Int64Range(1, 12).Draw(t, "requests")),
-		limit.Amount(rapid.Int64Range(1, 12).Draw(t, "burst")),
-		limit.Span(rapid.Int64Range(int64(limit.Millisecond), int64(10*limit.Second)).Draw(t, "per"))
+// cost draws a cost: mostly one that a few of fill the quota, now and then one
+// that it can never hold.
+func cost(t *rapid.T, p *decide.Params) limit.Amount {
+	burst := int64(p.Burst())
+	return limit.Amount(rapid.OneOf(
+		rapid.Int64Range(1, max(1, min(burst, 5))), rapid.Int64Range(max(1, burst/5), burst), rapid.Int64Range(1, math.MaxUint32),
+	).Draw(t, "cost"))
+}
+
+// numbers draws the numbers of a rate, small ones and those at the bounds.
+func numbers(t *rapid.T) (requests, burst limit.Amount, per limit.Span) {
+	amount := rapid.OneOf(rapid.Int64Range(1, 12), rapid.Int64Range(1, 12), rapid.Int64Range(1, int64(decide.MaxRequests)), rapid.Just(int64(decide.MaxRequests)))
+	return limit.Amount(amount.Draw(t, "requests")),
+		limit.Amount(amount.Draw(t, "burst")),
+		limit.Span(rapid.OneOf(rapid.Int64Range(int64(decide.MinPer), int64(10*limit.Second)), rapid.Int64Range(int64(decide.MinPer), int64(decide.MaxPer))).Draw(t, "per"))
 }
 
 // TestBucketAgainstItsDefinition: at most burst + t·requests/per tokens in any
 // stretch of t, and nothing is refused that this definition admits.
 func TestBucketAgainstItsDefinition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		requests, burst, per := small(t)
-		p := bucket(requests, per, burst)
+		requests, burst, per := numbers(t)
+		p, err := decide.TokenBucket(requests, per, burst)
+		if err != nil {
+			t.Skip(err)
+		}
 		var state decide.State
 		var admitted []event
 		for _, a := range arrivals(t, &p) {
@@ -54,9 +67,7 @@ func TestBucketAgainstItsDefinition(t *testing.T) {
 					from = admitted[i+1].at
 				}
 				// sum <= burst + (a.at-from)·requests/per, exactly.
-				left := new(big.Int).Mul(big.NewInt(int64(sum-burst)), big.NewInt(int64(per)))
-				right := new(big.Int).Mul(big.NewInt(int64(a.at.Sub(from))), big.NewInt(int64(requests)))
-				if left.Cmp(right) > 0 {
+				if product(int64(sum-burst), int64(per)).Cmp(product(int64(a.at.Sub(from)), int64(requests))) > 0 {
 					want = false
 				}
 				if i >= 0 {
@@ -74,11 +85,13 @@ func TestBucketAgainstItsDefinition(t *testing.T) {
 	})
 }
 
+func product(a, b int64) *big.Int { return new(big.Int).Mul(big.NewInt(a), big.NewInt(b)) }
+
 // TestFixedWindowAgainstItsDefinition: at most requests tokens in each window
 // since the epoch, or in each calendar period, and nothing is refused below it.
 func TestFixedWindowAgainstItsDefinition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		requests, _, per := small(t)
+		requests, _, per := numbers(t)
 		p := fixed(requests, per)
 		sameWindow := func(a, b limit.Instant) bool { return int64(a)/int64(per) == int64(b)/int64(per) }
 		if c := decide.Calendar(rapid.IntRange(0, 4).Draw(t, "calendar")); c != 0 {
@@ -126,10 +139,10 @@ func period(c decide.Calendar, at limit.Instant) [2]int {
 // the quota into one stretch of per.
 func TestSlidingWindowAgainstItsDefinition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		requests, _, per := small(t)
+		requests, _, per := numbers(t)
 		p := sliding(requests, per)
 		third := func(at limit.Instant) *big.Int { // number of the sub-window: floor(3·at/per)
-			return new(big.Int).Div(big.NewInt(0).Mul(big.NewInt(int64(at)), big.NewInt(3)), big.NewInt(int64(per)))
+			return new(big.Int).Div(product(int64(at), 3), big.NewInt(int64(per)))
 		}
 		var state decide.State
 		var admitted []event
@@ -146,7 +159,7 @@ func TestSlidingWindowAgainstItsDefinition(t *testing.T) {
 			}
 			// whole + ⌈oldest·(per-passed)/per⌉ <= requests, where passed/per of the
 			// current third is over.
-			passed := new(big.Int).Sub(new(big.Int).Mul(big.NewInt(int64(a.at)), big.NewInt(3)), new(big.Int).Mul(now, big.NewInt(int64(per))))
+			passed := new(big.Int).Sub(product(int64(a.at), 3), new(big.Int).Mul(now, big.NewInt(int64(per))))
 			stays := new(big.Int).Mul(big.NewInt(oldest), new(big.Int).Sub(big.NewInt(int64(per)), passed))
 			stays.Add(stays, big.NewInt(int64(per)-1)).Div(stays, big.NewInt(int64(per)))
 			next, got := p.Take(state, a.at, a.cost)
@@ -166,6 +179,62 @@ func TestSlidingWindowAgainstItsDefinition(t *testing.T) {
 			}
 			if sum > 2*requests {
 				t.Fatalf("%d tokens in one stretch of %v, the quota is %d", sum, per.Duration(), requests)
+			}
+		}
+	})
+}
+
+// TestAClockThatStepsBack: with every request counted at its own time or that of
+// the newest one before it, whichever is later, no algorithm admits more than its
+// definition, wherever the clock steps.
+func TestAClockThatStepsBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		requests, burst, per := numbers(t)
+		p, err := decide.TokenBucket(requests, per, burst)
+		if err != nil {
+			t.Skip(err)
+		}
+		inOneWindow := func(limit.Instant, limit.Instant) bool { return true }
+		refill := true
+		if kind := rapid.IntRange(0, 2).Draw(t, "kind"); kind > 0 {
+			refill = false
+			if p = fixed(requests, per); kind == 2 {
+				p = sliding(requests, per)
+			}
+			third := per / 3 // what lies within a third of per is counted as a whole by both
+			inOneWindow = func(a, b limit.Instant) bool {
+				if kind == 2 {
+					return b.Sub(a) <= third
+				}
+				return int64(a)/int64(per) == int64(b)/int64(per)
+			}
+		}
+		var state decide.State
+		var admitted []event
+		newest, now := limit.Instant(0), start
+		for range rapid.IntRange(1, 60).Draw(t, "requests") {
+			now = now.Add(limit.Span(rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(-int64(per), int64(per)/4), rapid.Int64Range(-2*int64(per), 2*int64(per))).Draw(t, "step")))
+			c := cost(t, &p)
+			next, ok := p.Take(state, now, c)
+			if state = next; !ok {
+				continue
+			}
+			newest = max(newest, now)
+			admitted = append(admitted, event{newest, c})
+			sum := limit.Amount(0)
+			for i := len(admitted) - 1; i >= 0; i-- {
+				from := admitted[i].at
+				if !inOneWindow(from, newest) {
+					break
+				}
+				sum += admitted[i].cost
+				room := new(big.Int).Mul(big.NewInt(int64(p.Burst())), big.NewInt(int64(per)))
+				if refill {
+					room.Add(room, product(int64(newest.Sub(from)), int64(requests)))
+				}
+				if product(int64(sum), int64(per)).Cmp(room) > 0 {
+					t.Fatalf("%d tokens were admitted between %v and %v", sum, from.Time(), newest.Time())
+				}
 			}
 		}
 	})

@@ -70,7 +70,11 @@ func TokenBucket(requests limit.Amount, per limit.Span, burst limit.Amount) (Par
 	return p, nil
 }
 
-// SlidingWindow returns a window that admits requests in any stretch of per.
+// SlidingWindow returns a window that counts the stretch of per that ends now. It
+// does so in constant space, by an estimate: of the oldest third it takes what was
+// admitted there as evenly spread. Traffic that is steady is held to requests in
+// any stretch of per, and one burst at a chosen moment followed by another to
+// twice as many.
 func SlidingWindow(requests limit.Amount, per limit.Span) (Params, error) {
 	if err := checkRate(requests, per); err != nil {
 		return Params{}, err

@@ -93,6 +93,9 @@ func (p *Params) Level(s State, now limit.Instant) float64 {
 
 // Describe tells what a client may know of s at now. It leaves RetryAfter 0.
 func (p *Params) Describe(s State, now limit.Instant) Reading {
+	if p.algorithm == Bucket {
+		return p.describeBucket(s, now)
+	}
 	return Reading{
 		Remaining:  max(0, p.Burst()-p.Used(s, now)),
 		ResetAfter: max(0, p.IdleAt(s).Sub(now)),

@@ -82,6 +82,36 @@ func TestFromSlices(t *testing.T) {
 			},
 			want: []discovery.Endpoint{{Name: "limits.example.com", Host: "limits.example.com", Ports: bothPorts, Ready: true, Serving: true}},
 		},
+		"an FQDN endpoint with a pod has the pod's name": {
+			slices: []discoveryv1.EndpointSlice{slice("a", discoveryv1.AddressTypeFQDN, pod("p", "p.pool.example.com"))},
+			want:   []discovery.Endpoint{{Name: "p", Host: "p.pool.example.com", Ports: bothPorts, Ready: true, Serving: true}},
+		},
+		"of three families IPv4 is first, then IPv6": {
+			slices: []discoveryv1.EndpointSlice{
+				slice("a", discoveryv1.AddressTypeFQDN, pod("p1", "p1.example.com"), pod("p2", "p2.example.com")),
+				slice("b", discoveryv1.AddressTypeIPv6, pod("p1", "fd00::1"), pod("p2", "fd00::2")),
+				slice("c", discoveryv1.AddressTypeIPv4, pod("p1", "10.0.0.1")),
+			},
+			want: []discovery.Endpoint{
+				{Name: "p1", Host: "10.0.0.1", Ports: bothPorts, Ready: true, Serving: true},
+				{Name: "p2", Host: "fd00::2", Ports: bothPorts, Ready: true, Serving: true},
+			},
+		},
+		"of the addresses of one endpoint the first is used": {
+			slices: []discoveryv1.EndpointSlice{slice("a", discoveryv1.AddressTypeIPv4,
+				discoveryv1.Endpoint{Addresses: []string{"10.0.0.2", "10.0.0.1"}})},
+			want: []discovery.Endpoint{{Name: "10.0.0.2", Host: "10.0.0.2", Ports: bothPorts, Ready: true, Serving: true}},
+		},
+		"a pod that terminates and has no other condition works still": {
+			slices: []discoveryv1.EndpointSlice{slice("a", discoveryv1.AddressTypeIPv4, discoveryv1.Endpoint{
+				Addresses: []string{"10.0.0.1"}, Conditions: discoveryv1.EndpointConditions{Terminating: &yes},
+			})},
+			want: []discovery.Endpoint{{Name: "10.0.0.1", Host: "10.0.0.1", Ports: bothPorts, Serving: true}},
+		},
+		"a pod that terminates and works no more": {
+			slices: []discoveryv1.EndpointSlice{slice("a", discoveryv1.AddressTypeIPv4, with(pod("p", "10.0.0.1"), false, false, true))},
+			want:   []discovery.Endpoint{{Name: "p", Host: "10.0.0.1", Ports: bothPorts}},
+		},
 		"a pod that is not ready": {
 			slices: []discoveryv1.EndpointSlice{slice("a", discoveryv1.AddressTypeIPv4, with(pod("p", "10.0.0.1"), false, false, false))},
 			want:   []discovery.Endpoint{{Name: "p", Host: "10.0.0.1", Ports: bothPorts}},

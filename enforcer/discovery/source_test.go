@@ -2,13 +2,19 @@ package discovery_test
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -143,6 +149,68 @@ func TestEndpointSlicesFollowsTheService(t *testing.T) {
 			if watch, ok := action.(clienttesting.WatchAction); ok && watch.GetWatchRestrictions().Labels.String() != "kubernetes.io/service-name=pool" {
 				t.Errorf("watches with the selector %q", watch.GetWatchRestrictions().Labels)
 			}
+		}
+	})
+}
+
+// The API server goes away for ten minutes, in which the pool changes: the
+// members stay as they were, and are right again within seconds after it is back.
+func TestEndpointSlicesWhileTheAPIServerIsAway(t *testing.T) {
+	// client-go waits until a millisecond after its last error. That time was read
+	// outside of the bubble, years later.
+	handlers := utilruntime.ErrorHandlers
+	utilruntime.ErrorHandlers = nil
+	t.Cleanup(func() { utilruntime.ErrorHandlers = handlers })
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		var away atomic.Bool
+		var watches []*watch.FakeWatcher
+		client.PrependReactor("list", "endpointslices", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return away.Load(), nil, errors.New("connection refused")
+		})
+		client.PrependWatchReactor("endpointslices", func(clienttesting.Action) (bool, watch.Interface, error) {
+			if away.Load() {
+				return true, nil, errors.New("connection refused")
+			}
+			watches = append(watches, watch.NewFake())
+			return true, watches[len(watches)-1], nil
+		})
+		endpoints := client.DiscoveryV1().EndpointSlices("sluice-system")
+		s := slice("a", discoveryv1.AddressTypeIPv4, pod("p1", "10.0.0.1"))
+		if _, err := endpoints.Create(t.Context(), &s, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+
+		ctx, cancel := context.WithCancel(t.Context())
+		var counts []int
+		done := make(chan error)
+		go func() {
+			done <- discovery.EndpointSlices(client, "sluice-system", "pool").Watch(ctx, func(members []discovery.Endpoint) {
+				counts = append(counts, len(members))
+			})
+		}()
+		synctest.Wait()
+
+		away.Store(true)
+		watches[0].Stop()
+		s.Endpoints = append(s.Endpoints, pod("p2", "10.0.0.2"))
+		if _, err := endpoints.Update(t.Context(), &s, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if diff := cmp.Diff([]int{1}, counts); diff != "" {
+			t.Errorf("numbers of members while the API server is away (-want +got):\n%s", diff)
+		}
+		away.Store(false)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if diff := cmp.Diff([]int{1, 2}, counts); diff != "" {
+			t.Errorf("numbers of members after it is back (-want +got):\n%s", diff)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }

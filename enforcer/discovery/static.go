@@ -16,7 +16,13 @@ import (
 // known to Endpoint.Address by the given name. All members are Ready: nobody
 // says otherwise.
 func Static(port string, addrs []string) (Source, error) {
-	var members static
+	members, err := ParseStatic(port, addrs)
+	return static(members), err
+}
+
+// ParseStatic returns the members that Static has, ordered by name.
+func ParseStatic(port string, addrs []string) ([]Endpoint, error) {
+	var members []Endpoint
 	seen := map[string]bool{}
 	for _, addr := range addrs {
 		member, err := parseStatic(port, strings.TrimSpace(addr))

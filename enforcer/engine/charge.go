@@ -84,7 +84,12 @@ func (e *Engine) charge(now limit.Instant, f *force, s *scratch) bool {
 	free := true // of bans
 	for i := range s.matched {
 		m := &s.matched[i]
-		ref, at := e.meter(now, f, m)
+		ref, at := account.Ref(0), 0
+		if m.Meter != match.OwnMeter && !m.Deny && !m.Unlimited {
+			ref = f.refs[m.Meter]
+		} else {
+			ref, at = e.meter(now, m)
+		}
 		if at == banned && !m.Quota.Shadow {
 			free = false
 		}
@@ -120,16 +125,14 @@ func (s *scratch) add(m *match.Charge, ref account.Ref) {
 	c.Key, c.Meter, c.Cost, c.Shadow = m.Key, ref, m.Cost, m.Quota.Shadow
 }
 
-// meter returns how a match is counted: by a meter of the store, or not at all
-// (at is banned or unlimited).
-func (e *Engine) meter(now limit.Instant, f *force, m *match.Charge) (ref account.Ref, at int) {
+// meter returns how a match is counted that is not counted by a meter of the
+// policies: by one of its own, or not at all (at is banned or unlimited).
+func (e *Engine) meter(now limit.Instant, m *match.Charge) (ref account.Ref, at int) {
 	switch {
 	case m.Deny:
 		return 0, banned
 	case m.Unlimited:
 		return 0, unlimited
-	case m.Meter != match.OwnMeter:
-		return f.refs[m.Meter], 0
 	}
 	ref, ok := e.ownMeter(now, &m.Own.Quota)
 	if !ok {

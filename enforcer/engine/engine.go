@@ -23,6 +23,9 @@ import (
 const (
 	expireBudget = 50_000
 	expireEvery  = 20 * limit.Millisecond
+
+	// homePart of the counters may have their home here, and at least minHomes.
+	homePart, minHomes = 4, 1024
 )
 
 // Options configure an Engine.
@@ -39,6 +42,11 @@ type Options struct {
 	// earlier ones.
 	Seed match.Seed
 	Born limit.Instant
+
+	// Wake is called when a request gave the node something to tell, so that Tick
+	// need not wait for its time; nil calls nobody. It runs within Decide: it must
+	// not block, and must not call the Engine.
+	Wake func()
 }
 
 // Engine is one node. Decide may be called from any number of goroutines, and
@@ -70,7 +78,7 @@ type force struct {
 
 // New returns an Engine without policies and peers.
 func New(o Options) (*Engine, error) {
-	store, err := account.New(account.Options{MaxKeys: o.MaxKeys})
+	store, err := account.New(account.Options{MaxKeys: o.MaxKeys, Wake: o.Wake})
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
@@ -79,7 +87,7 @@ func New(o Options) (*Engine, error) {
 	e.force.Store(&force{seed: o.Seed})
 	e.gossip, err = gossip.New(gossip.Options{
 		Name: o.Node, Seed: gossip.Seed{Value: o.Seed, Born: o.Born},
-		Counters: counters{e},
+		Counters: counters{e}, MaxHomes: max(minHomes, store.Stats().MaxKeys/homePart),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
@@ -95,7 +103,7 @@ func (e *Engine) SetPolicy(now limit.Instant, snapshot *policy.Snapshot) {
 	defer e.mu.Unlock()
 	meters := make([]account.Meter, len(snapshot.Meters))
 	for i, m := range snapshot.Meters {
-		meters[i] = account.Meter{Limit: m.Limit, Variant: m.Variant, Params: m.Params, Flash: 1}
+		meters[i] = account.Meter{Limit: m.Limit, Variant: m.Variant, Params: m.Params, Cautious: m.Cautious}
 	}
 	e.force.Store(&force{
 		snapshot: snapshot, meters: meters, refs: e.setMetersLocked(now, meters),

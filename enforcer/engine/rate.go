@@ -61,7 +61,7 @@ func (r rate) name() (id uint64, variant uint16) {
 
 // meter returns how to count by the rate.
 func (r rate) meter() (account.Meter, error) {
-	m := account.Meter{Flash: 1}
+	m := account.Meter{}
 	m.Limit, m.Variant = r.name()
 	var err error
 	if r.calendar != 0 {

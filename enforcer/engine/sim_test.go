@@ -46,7 +46,16 @@ func newPool(t *testing.T, seed uint64, n int, link sim.Link, snapshot *policy.S
 func (p *pool) boot(i int) {
 	p.t.Helper()
 	p.boots++
+	var e *engine.Engine
+	var out sim.Outbox
+	tick := func() limit.Span {
+		if p.nodes[i] != e {
+			return limit.Forever
+		}
+		return e.Tick(p.Now(), out)
+	}
 	e, err := engine.New(engine.Options{
+		Wake: func() { p.At(p.Now(), func() { tick() }) },
 		Node: nameOf(i), MaxKeys: 10_000,
 		Seed: match.Seed{0: byte(i), 15: p.boots}, Born: p.Now(),
 	})
@@ -54,7 +63,7 @@ func (p *pool) boot(i int) {
 		p.t.Fatal(err)
 	}
 	p.nodes[i] = e
-	out := p.Outbox(p.addrs[i])
+	out = p.Outbox(p.addrs[i])
 	p.Attach(p.addrs[i], func(from string, frame []byte) {
 		if err := e.Receive(p.Now(), from, frame, out); err != nil {
 			p.t.Errorf("node %d: %v", i, err)
@@ -62,13 +71,13 @@ func (p *pool) boot(i int) {
 	})
 	e.SetView(p.Now(), p.view(i))
 	e.SetPolicy(p.Now(), p.snapshot)
-	var tick func()
-	tick = func() {
-		if p.nodes[i] == e {
-			p.At(p.Now().Add(e.Tick(p.Now(), out)), tick)
+	var again func()
+	again = func() {
+		if next := tick(); next != limit.Forever {
+			p.At(p.Now().Add(next), again)
 		}
 	}
-	p.At(p.Now().Add(limit.Span(p.Rand().Int64N(int64(gossip.Interval)))), tick)
+	p.At(p.Now().Add(limit.Span(p.Rand().Int64N(int64(gossip.Interval)))), again)
 }
 
 // view is the pool as node i sees it.

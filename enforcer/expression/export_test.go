@@ -5,27 +5,26 @@ import (
 	"github.com/google/cel-go/common/ast"
 )
 
-// Proper compiles a condition, a text or a number for the CEL interpreter,
+// ProperBool compiles a condition, a text or a number for the CEL interpreter,
 // however common its shape is, and says whether it would be native otherwise.
-func ProperBool(source string) (*Bool, bool, error) {
-	e, native, err := proper(source, cel.BoolType, nativeBool)
+func (c *Compiler) ProperBool(source string) (*Bool, bool, error) {
+	e, native, err := proper(c, source, cel.BoolType, nativeBool)
 	return &Bool{compiled: e}, native, err
 }
 
 // ProperString is ProperBool for texts.
-func ProperString(source string) (*String, bool, error) {
-	e, native, err := proper(source, cel.StringType, nativeString)
+func (c *Compiler) ProperString(source string) (*String, bool, error) {
+	e, native, err := proper(c, source, cel.StringType, nativeString)
 	return &String{e}, native, err
 }
 
 // ProperInt is ProperBool for numbers.
-func ProperInt(source string) (*Int, bool, error) {
-	e, native, err := proper(source, cel.IntType, nativeInt)
+func (c *Compiler) ProperInt(source string) (*Int, bool, error) {
+	e, native, err := proper(c, source, cel.IntType, nativeInt)
 	return &Int{e}, native, err
 }
 
-func proper[T any](source string, want *cel.Type, native func(ast.Expr) func(*Input) T) (compiled[T], bool, error) {
-	var c Compiler
+func proper[T any](c *Compiler, source string, want *cel.Type, native func(ast.Expr) func(*Input) T) (compiled[T], bool, error) {
 	tree, reads, err := c.check(source, want)
 	if err != nil {
 		return compiled[T]{}, false, err

@@ -11,7 +11,7 @@ import (
 
 // A frame is one datagram, big-endian:
 //
-//	version 1 | kind 1 | flags 1 | life 8 | seq 4 | seed tag 4 |
+//	version 1 | kind 1 | flags 1 | life 8 | seq 4 | seed tag 4 | ack 4, mask 4 |
 //	  hello:  seed 16 | born 8 | name
 //	  counts: entries
 //	  pull:   number 4
@@ -34,8 +34,10 @@ const (
 	version = 2
 
 	flagSettled = 1 << 0 // of a frame: the sender has joined
+	flagAck     = 1 << 1 // ack and mask are there
 
 	headerSize   = 3 + 8 + 4 + 4
+	ackSize      = 8
 	pageSize     = 12
 	maxEntrySize = 1 + 8 + 3 + 16 + 3*binary.MaxVarintLen64 + 3 + 4*3 + 5
 	levelUnit    = 64
@@ -74,6 +76,8 @@ type frame struct {
 	life    uint64
 	seq     uint32
 	tag     uint32
+	acks    bool
+	ack     receipt
 
 	name []byte // hello
 	seed Seed
@@ -103,8 +107,15 @@ func (f *frame) decode(b []byte) error {
 	f.life, f.seq, f.tag = binary.BigEndian.Uint64(b[3:]), binary.BigEndian.Uint32(b[11:]), binary.BigEndian.Uint32(b[15:])
 	f.entries = f.entries[:0]
 	rest := b[headerSize:]
+	if f.acks = b[2]&flagAck != 0; f.acks {
+		if len(rest) < ackSize {
+			return fmt.Errorf("%w: %d bytes", ErrMalformed, len(b))
+		}
+		f.ack = receipt{last: binary.BigEndian.Uint32(rest), mask: binary.BigEndian.Uint32(rest[4:])}
+		rest = rest[ackSize:]
+	}
 	switch {
-	case b[2]&^flagSettled != 0 || f.life == 0:
+	case b[2]&^(flagSettled|flagAck) != 0 || f.life == 0 || f.acks && f.kind != kindCounts:
 	case f.kind == kindHello && len(rest) > 24 && len(rest) <= 24+maxNodeName:
 		f.seed = Seed{Value: [16]byte(rest), Born: limit.Instant(binary.BigEndian.Uint64(rest[16:]))}
 		f.name = append(f.name[:0], rest[24:]...)
@@ -243,15 +254,18 @@ type writer struct {
 // begin starts a frame. What is between its first bytes and the entries is for
 // the caller to append.
 func (w *writer) begin(k kind, settled bool, life uint64, tag uint32) {
-	var flags byte
-	if settled {
-		flags |= flagSettled
-	}
 	w.entries, w.last = 0, share.ID{}
-	w.buf = append(w.buf[:0], version, byte(k), flags)
+	w.buf = append(w.buf[:0], version, byte(k), bit(settled, flagSettled))
 	w.buf = binary.BigEndian.AppendUint64(w.buf, life)
 	w.buf = append(w.buf, 0, 0, 0, 0) // the number, when it is sent
 	w.buf = binary.BigEndian.AppendUint32(w.buf, tag)
+}
+
+// acknowledge adds what was received; nothing may have been added before.
+func (w *writer) acknowledge(r receipt) {
+	w.buf[2] |= flagAck
+	w.buf = binary.BigEndian.AppendUint32(w.buf, r.last)
+	w.buf = binary.BigEndian.AppendUint32(w.buf, r.mask)
 }
 
 // full says that another entry may not fit.

@@ -32,6 +32,9 @@ const (
 	Interval = 5 * limit.Millisecond
 	Urgent   = limit.Millisecond
 
+	// Idle is how often it does while nothing is shared.
+	Idle = 100 * limit.Millisecond
+
 	// Delay is how long it takes in a cluster until what one node did has reached
 	// the others by way of the home: two hops of half an Interval and 1.5 ms.
 	Delay = 8 * limit.Millisecond
@@ -111,6 +114,10 @@ type Options struct {
 
 	// Counters are the node's own; required.
 	Counters Counters
+
+	// MaxHomes bounds the counters that this node keeps the pool's books of. At
+	// least 1.
+	MaxHomes int
 }
 
 // Node is one enforcer's end of the protocol. It is not safe for concurrent
@@ -121,15 +128,17 @@ type Node struct {
 	seed     Seed
 	counters Counters
 
-	peers    []*peer // the other nodes, by number - 1; nil where one is gone
-	byAddr   map[string]*peer
-	ring     ring.Ring
-	view     uint32 // of the pool, for share.HomeRef
-	holding  bool   // some of the pool cannot be reached, and may be as many as we are
-	leaving  bool
-	homes    homes
-	seq      uint32 // of the last frame
-	expected int
+	peers     []*peer // the other nodes, by number - 1; nil where one is gone
+	byAddr    map[string]*peer
+	ring      ring.Ring
+	view      uint32 // of the pool, for share.HomeRef
+	holding   bool   // some of the pool cannot be reached, and may be as many as we are
+	heldSince limit.Instant
+	reached   int // nodes that can be reached, this one included
+	leaving   bool
+	homes     homes
+	round     uint32 // orders what this node tells itself
+	expected  int
 
 	routineAt limit.Instant
 
@@ -144,12 +153,12 @@ func New(o Options) (*Node, error) {
 	if o.Name == "" || len(o.Name) > maxNodeName {
 		return nil, fmt.Errorf("node name %q: use 1 to %d bytes", o.Name, maxNodeName)
 	}
-	if o.Counters == nil {
-		return nil, errors.New("gossip needs Counters")
+	if o.Counters == nil || o.MaxHomes < 1 {
+		return nil, errors.New("gossip needs Counters and MaxHomes of at least 1")
 	}
 	return &Node{
 		name: o.Name, life: o.Seed.life(), seed: o.Seed, counters: o.Counters,
-		byAddr: map[string]*peer{}, homes: newHomes(), view: 1, expected: 1,
+		byAddr: map[string]*peer{}, homes: newHomes(o.MaxHomes), view: 1, expected: 1,
 	}, nil
 }
 
@@ -160,7 +169,7 @@ func (n *Node) Seed() Seed { return n.seed }
 // for their counters while it joins, and forgets what is no longer needed. It
 // returns when a driver should call it again at the latest; sooner does no harm.
 func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
-	next = Interval
+	next = n.rest()
 	if len(n.byAddr) > 0 {
 		n.counters.Changed(now, maxChecks, func(c *share.Counter) bool {
 			next = Urgent
@@ -172,13 +181,27 @@ func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
 		n.routineAt = now.Add(Interval)
 		n.routine(now, out)
 	}
-	n.flush(out)
+	n.flush(now, out)
 	return next
+}
+
+// rest is when there is something to do if nothing happens.
+func (n *Node) rest() limit.Span {
+	if n.leaving || !n.join.settled || len(n.homes.list) > 0 || n.counters.Shared() > 0 {
+		return Interval
+	}
+	for _, p := range n.peers {
+		if p != nil && (p.ackAt != 0 || p.serving.page < p.serving.pages) {
+			return Interval
+		}
+	}
+	return Idle
 }
 
 // routine is what Tick does once an Interval.
 func (n *Node) routine(now limit.Instant, out Outbox) {
 	n.greet(now, out)
+	n.watch(now, out)
 	n.tickJoin(now, out)
 	if len(n.byAddr) > 0 {
 		n.counters.Sweep(now, n.counters.Shared()/sweepTicks+1, func(c *share.Counter) bool { return n.check(now, c, out) })
@@ -214,10 +237,11 @@ func (n *Node) Receive(now limit.Instant, from string, data []byte, out Outbox) 
 	case kindPage:
 		n.learn(now, p, f)
 	case kindCounts:
+		n.arrived(now, p, f)
 		n.take(now, p, f)
 	}
 	n.tickUrgent(now, out)
-	n.flush(out)
+	n.flush(now, out)
 	return nil
 }
 

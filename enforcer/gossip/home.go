@@ -1,6 +1,8 @@
 package gossip
 
 import (
+	"math"
+
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/share"
 )
@@ -28,6 +30,7 @@ type home struct {
 
 // homes are the counters whose home this node is.
 type homes struct {
+	max    int // of list
 	byKey  map[limit.Key]*home
 	list   []*home
 	dirty  []*home
@@ -35,7 +38,7 @@ type homes struct {
 	next   int // of list, in the sweep
 }
 
-func newHomes() homes { return homes{byKey: map[limit.Key]*home{}} }
+func newHomes(max int) homes { return homes{max: max, byKey: map[limit.Key]*home{}} }
 
 func (hs *homes) has(k limit.Key) bool { return hs.byKey[k] != nil }
 
@@ -54,10 +57,36 @@ func (hs *homes) open(now limit.Instant, id share.ID, rep *share.Report, counter
 	if rep.Register || !rep.Fresh {
 		ready = now.Add(registerWait)
 	}
+	if len(hs.list) >= hs.max {
+		hs.evict(now, id.Key, counters)
+	}
 	h := &home{Home: *share.NewHome(rule, now, ready), ID: id, place: len(hs.list)}
 	hs.byKey[id.Key] = h
 	hs.list = append(hs.list, h)
 	return h
+}
+
+// evict gives up the home of one counter to make room for another: of a few, drawn
+// by the key, the one nearest to full. Its nodes go on by what they know.
+func (hs *homes) evict(now limit.Instant, key limit.Key, counters Counters) {
+	const sample = 8
+	var victim *home
+	most := math.Inf(-1)
+	dice := key.Hi ^ key.Lo
+	for range sample {
+		dice = dice*6364136223846793005 + 1442695040888963407
+		h := hs.list[(dice>>32)*uint64(len(hs.list))>>32]
+		left := math.Inf(1)
+		if p, r, ok := counters.Rule(now, h.Limit, h.Variant); ok {
+			left = h.Left(p, r, now)
+		}
+		if left > most && !h.dirty {
+			victim, most = h, left
+		}
+	}
+	if victim != nil {
+		hs.close(victim)
+	}
 }
 
 func (hs *homes) close(h *home) {
@@ -162,7 +191,7 @@ func (n *Node) keepHome(now limit.Instant, h *home, out Outbox) bool {
 	if first, _ := n.ring.Owner(h.Key); first != self {
 		if to := n.byNumber(first); to != nil {
 			rep := h.HandOver(p, r, now)
-			n.room(to, out)
+			n.room(now, to, out, sent{ID: h.ID})
 			to.out.report(&h.ID, &rep)
 		}
 		return h.dirty
@@ -177,18 +206,20 @@ func (n *Node) checkHome(now limit.Instant, h *home, out Outbox) {
 		return
 	}
 	_, heir := n.ring.Owner(h.Key)
-	h.Check(p, r, now, n.missing(), self, heir, &audience{n, h, now, out})
+	h.Check(p, r, now, n.pool(now), self, heir, &audience{n, h, now, out})
 	n.stats.over(h.ID, h.Over())
 }
 
-// missing is for how long nodes that did not register are supposed to go on: it
-// takes a moment until all have the same view of the pool, and those that cannot
-// be reached may be taking tokens all the same.
-func (n *Node) missing() limit.Span {
-	if n.holding {
-		return share.Hold
+// pool returns what homes have to know of nodes that cannot be reached. It takes a
+// moment until all have the same view of the pool.
+func (n *Node) pool(now limit.Instant) share.Pool {
+	switch {
+	case !n.holding:
+		return share.Pool{Missing: 50 * Interval}
+	case now.Sub(n.heldSince) < share.Hold:
+		return share.Pool{Missing: share.Hold}
 	}
-	return 50 * Interval
+	return share.Pool{Missing: share.Hold, Away: 1 - float64(n.reached)/float64(n.expected)}
 }
 
 // audience sends what a home tells.
@@ -211,7 +242,7 @@ func (a *audience) Tell(node int32, s *share.State) {
 		return
 	}
 	if p := a.byNumber(node); p != nil && p.State != Unreachable {
-		a.room(p, a.out)
+		a.room(a.now, p, a.out, sent{ID: a.h.ID, isState: true})
 		p.out.state(&a.h.ID, s)
 		a.stats.States++
 	}

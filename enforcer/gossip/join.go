@@ -83,6 +83,9 @@ func (n *Node) settle(now limit.Instant) {
 		return
 	}
 	waits := now.Sub(j.since) < joinWait
+	if waits && len(n.byAddr)+1 < n.expected {
+		return // some are expected, and not met yet
+	}
 	for _, p := range n.peers {
 		if waits && p != nil && p.State != Unreachable && !p.pull.done {
 			return

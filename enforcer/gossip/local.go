@@ -45,16 +45,17 @@ func (n *Node) check(now limit.Instant, c *share.Counter, out Outbox) bool {
 // tell hands a report to the home.
 func (n *Node) tell(now limit.Instant, c *share.Counter, home int32, rep *share.Report, out Outbox) {
 	if home == self {
+		n.round++
 		if h := n.homes.open(now, c.ID, rep, n.counters); h != nil {
 			if rep.Register {
 				h.Seed(c.Params, c.Rule, c.Local, *c.State, now)
 			}
-			n.apply(now, h, share.Sender{Node: self, Life: uint32(n.life), Seq: n.seq}, rep)
+			n.apply(now, h, share.Sender{Node: self, Life: uint32(n.life), Seq: n.round}, rep)
 		}
 		return
 	}
 	if p := n.byNumber(home); p != nil {
-		n.room(p, out)
+		n.room(now, p, out, sent{ID: c.ID})
 		p.out.report(&c.ID, rep)
 		n.stats.Reports++
 	}

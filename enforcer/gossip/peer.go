@@ -30,6 +30,12 @@ type peer struct {
 	pull    pull          // what we ask of it
 	serving serving       // what it asked of us
 	out     writer        // the frame of counts that is being filled, if it has entries
+
+	seq      uint32         // of the last frame with entries
+	boarding []sent         // entries of the frame that is being filled
+	flights  [window]flight // by seq
+	received receipt        // of its frames
+	ackAt    limit.Instant  // when to say so at the latest; 0: nothing new to say
 }
 
 // greet tells peers the name and the seed of this node.
@@ -63,7 +69,7 @@ func (n *Node) hear(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 		p.former, p.life = p.life, f.life
 		p.greetAt = now
 		n.renumber(now, p)
-		n.rebuild()
+		n.rebuild(now)
 	}
 	p.heard, p.lastHeard = true, now
 	if f.kind == kindHello {
@@ -77,31 +83,71 @@ func (n *Node) hear(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 	return true
 }
 
-func (n *Node) begin(w *writer, k kind) { w.begin(k, n.join.settled, n.life, n.seed.tag()) }
-
-// room makes sure that one more entry fits into the frame for a peer.
-func (n *Node) room(p *peer, out Outbox) {
-	if p.out.entries > 0 && p.out.full() {
-		n.send(p, &p.out, out)
-	}
-	if p.out.entries == 0 {
-		n.begin(&p.out, kindCounts)
-	}
-}
-
-// flush sends every frame that has entries.
-func (n *Node) flush(out Outbox) {
+// watch sends what was lost again, and acknowledges what came.
+func (n *Node) watch(now limit.Instant, out Outbox) {
 	for _, p := range n.peers {
-		if p != nil && p.out.entries > 0 {
-			n.send(p, &p.out, out)
+		if p == nil {
+			continue
+		}
+		p.overdue(now, func(e sent) { n.lost(now, p, e) })
+		if p.ackAt != 0 && now >= p.ackAt && p.out.entries == 0 {
+			n.begin(&n.scratch, kindCounts)
+			n.scratch.acknowledge(p.received)
+			p.ackAt = 0
+			n.send(p, &n.scratch, out)
 		}
 	}
 }
 
-// send numbers a frame and sends it.
+// arrived notes a frame of counts.
+func (n *Node) arrived(now limit.Instant, p *peer, f *frame) {
+	if f.acks {
+		p.landed(f.ack, func(e sent) { n.lost(now, p, e) })
+	}
+	if len(f.entries) > 0 {
+		p.received.note(f.seq)
+		if p.ackAt == 0 {
+			p.ackAt = now.Add(ackWait)
+		}
+	}
+}
+
+func (n *Node) begin(w *writer, k kind) { w.begin(k, n.join.settled, n.life, n.seed.tag()) }
+
+// room makes sure that one more entry fits into the frame for a peer, and notes
+// which one it is.
+func (n *Node) room(now limit.Instant, p *peer, out Outbox, e sent) {
+	if p.out.entries > 0 && p.out.full() {
+		n.sendCounts(now, p, out)
+	}
+	if p.out.entries == 0 {
+		n.begin(&p.out, kindCounts)
+		if p.ackAt != 0 {
+			p.out.acknowledge(p.received)
+			p.ackAt = 0
+		}
+	}
+	p.boarding = append(p.boarding, e)
+}
+
+// flush sends every frame that has entries.
+func (n *Node) flush(now limit.Instant, out Outbox) {
+	for _, p := range n.peers {
+		if p != nil && p.out.entries > 0 {
+			n.sendCounts(now, p, out)
+		}
+	}
+}
+
+func (n *Node) sendCounts(now limit.Instant, p *peer, out Outbox) {
+	p.seq++
+	p.depart(now)
+	n.send(p, &p.out, out)
+}
+
+// send sends a frame, with the number of the last one that had entries.
 func (n *Node) send(p *peer, w *writer, out Outbox) {
-	n.seq++
-	frame := w.number(n.seq)
+	frame := w.number(p.seq)
 	w.entries = 0
 	n.stats.Sent++
 	n.stats.SentBytes += uint64(len(frame))

@@ -50,10 +50,10 @@ func (n *Node) agree(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 	}
 	n.seed = f.seed
 	n.stats.Reseeded++
-	n.homes = newHomes()
+	n.homes = newHomes(n.homes.max)
 	for _, q := range n.peers {
 		if q != nil {
-			q.out.entries = 0
+			q.out.entries, q.boarding, q.flights = 0, nil, [window]flight{}
 			q.serving = serving{number: q.serving.number}
 			q.pull = pull{number: q.pull.number}
 			q.greetAt = now

@@ -20,6 +20,7 @@ type Stats struct {
 	Misplaced uint64 // of those: for a home that is elsewhere
 	Reports   uint64 // entries sent to homes
 	States    uint64 // entries sent as a home
+	Lost      uint64 // of those: lost on the way, and sent again
 	Sent      uint64 // frames sent
 	SentBytes uint64 // their size, without what the network adds
 	Reseeded  uint64 // times that another node's seed was adopted, and all counters forgotten

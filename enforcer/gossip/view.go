@@ -70,7 +70,7 @@ func (n *Node) SetView(now limit.Instant, v View) {
 	}
 	n.expected = max(v.Expected, len(n.byAddr)+1)
 	n.leaving = n.leaving || v.Leaving
-	n.rebuild()
+	n.rebuild(now)
 	if !n.join.listed {
 		n.join.listed, n.join.since = true, now
 	}
@@ -90,11 +90,12 @@ func (n *Node) renumber(now limit.Instant, p *peer) {
 	n.peers[p.number-1] = nil
 	n.homes.gone(now, p.number, n.counters)
 	n.number(p)
+	p.received, p.ackAt = receipt{}, 0
 }
 
 // rebuild makes the ring of those who can be the home of a counter. Every node
 // makes the same one of the same view.
-func (n *Node) rebuild() {
+func (n *Node) rebuild(now limit.Instant) {
 	alive, reached := 1, 1
 	nodes := make([]ring.Node, 0, len(n.byAddr)+1)
 	for _, p := range n.byAddr {
@@ -115,7 +116,12 @@ func (n *Node) rebuild() {
 	// Those who reach most of the pool may suppose that the rest is down. Any
 	// others may be on the small side of a split network, or on one of two equal
 	// ones: they leave the rest its part of every limit.
-	n.holding = 2*reached <= n.expected && reached < n.expected
+	n.reached = reached
+	holds := 2*reached <= n.expected && reached < n.expected
+	if holds && !n.holding {
+		n.heldSince = now
+	}
+	n.holding = holds
 }
 
 // endUnreachable ends the lines of those who are down.

@@ -96,6 +96,8 @@ func (c *compiler) limit(f *faults, field string, p *Policy, l *Limit) *Compiled
 		f.add(field+".name", "a limit needs a name")
 	case l.Mode != "" && l.Mode != Enforce && l.Mode != Shadow:
 		f.add(field+".mode", "%q: use Enforce or Shadow", l.Mode)
+	case l.FirstBurst != "" && l.FirstBurst != Full && l.FirstBurst != Share:
+		f.add(field+".firstBurst", "%q: use Full or Share", l.FirstBurst)
 	}
 	c.compileExpressions(f, field, out, l)
 	out.Meter, out.Quota = c.meter(f, field, p, l, 0, l.Rate, l.Burst)
@@ -169,7 +171,7 @@ func (c *compiler) meter(f *faults, field string, p *Policy, l *Limit, variant u
 	}
 	q := quota(p, l, &params)
 	s := c.snapshot
-	s.Meters = append(s.Meters, Meter{Limit: LimitID(p, l), Variant: variant, Params: params, Quota: q})
+	s.Meters = append(s.Meters, Meter{Limit: LimitID(p, l), Variant: variant, Params: params, Cautious: l.FirstBurst == Share, Quota: q})
 	return len(s.Meters) - 1, q
 }
 

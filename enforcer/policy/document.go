@@ -43,14 +43,19 @@ type Policy struct {
 
 // Limit is one limit of a policy. Its fields are those of the RateLimitPolicy.
 type Limit struct {
-	Name      string     `json:"name"`
-	When      []string   `json:"when,omitempty"`
-	Key       []string   `json:"key,omitempty"`
-	Algorithm string     `json:"algorithm"`
-	Rate      Rate       `json:"rate"`
-	Burst     int64      `json:"burst,omitempty"` // 0: rate.requests
-	Cost      string     `json:"cost,omitempty"`  // empty: the request's own cost
-	Mode      string     `json:"mode,omitempty"`  // empty: Enforce
+	Name      string   `json:"name"`
+	When      []string `json:"when,omitempty"`
+	Key       []string `json:"key,omitempty"`
+	Algorithm string   `json:"algorithm"`
+	Rate      Rate     `json:"rate"`
+	Burst     int64    `json:"burst,omitempty"` // 0: rate.requests
+	Cost      string   `json:"cost,omitempty"`  // empty: the request's own cost
+	Mode      string   `json:"mode,omitempty"`  // empty: Enforce
+
+	// FirstBurst is what an enforcer may grant to a client that it has not heard of:
+	// Full, or Share; empty: Full.
+	FirstBurst string `json:"firstBurst,omitempty"`
+
 	Overrides []Override `json:"overrides,omitempty"`
 }
 
@@ -77,6 +82,9 @@ const (
 
 	Enforce = "Enforce"
 	Shadow  = "Shadow"
+
+	Full  = "Full"
+	Share = "Share"
 )
 
 // Compare orders policies by namespace and name.

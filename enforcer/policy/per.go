@@ -33,7 +33,7 @@ func ParsePer(per string) (limit.Span, decide.Calendar, error) {
 // isDuration says whether s has the form of a duration of Gateway API (GEP-2257):
 // one to four times a number of up to five digits and one of h, m, s and ms.
 func isDuration(s string) bool {
-	for n := 0; s != ""; n++ {
+	for n := 0; n == 0 || s != ""; n++ {
 		rest := strings.TrimLeft(s, "0123456789")
 		digits := len(s) - len(rest)
 		after, ok := strings.CutPrefix(rest, "ms")

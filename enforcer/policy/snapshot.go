@@ -34,6 +34,10 @@ type Meter struct {
 	// Params says how to count.
 	Params decide.Params
 
+	// Cautious: an enforcer grants no more than its share of the burst to a client
+	// that it has not heard of.
+	Cautious bool
+
 	// Quota is what a client is told of it.
 	Quota *request.Quota
 }

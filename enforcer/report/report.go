@@ -53,6 +53,10 @@ type Usage struct {
 
 	Admitted int64 `json:"admitted"` // tokens admitted here
 	Limited  int64 `json:"limited"`  // tokens denied here; by a shadow limit: that would have been
+
+	// OverAdmitted is how many tokens the pool admitted that were not there, of the
+	// counters that this enforcer keeps the pool's books of; in thousandths.
+	OverAdmitted int64 `json:"overAdmitted"`
 }
 
 // Peer is another enforcer of the pool, as this one sees it.

@@ -1,6 +1,10 @@
 package request
 
-import "github.com/sluice-dev/sluice/enforcer/limit"
+import (
+	"slices"
+
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
 
 // Outcome is what an enforcer says of a Request.
 type Outcome uint8
@@ -60,11 +64,13 @@ type Answer struct {
 
 // Reset empties a for a request with n descriptors and keeps its room.
 func (a *Answer) Reset(n int) {
-	a.Outcome, a.KnownDomain, a.Verdict = NotLimited, false, Verdict{}
+	a.Outcome, a.KnownDomain = NotLimited, false
+	a.Verdict = Verdict{} // on its own: among others it is made elsewhere and copied
 	a.Applied = a.Applied[:0]
 	a.Descriptors = a.Descriptors[:0]
-	for range n {
-		a.Descriptors = append(a.Descriptors, Verdict{})
+	if n > 0 {
+		a.Descriptors = slices.Grow(a.Descriptors, n)[:n]
+		clear(a.Descriptors)
 	}
 }
 

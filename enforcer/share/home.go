@@ -39,9 +39,7 @@ type Home struct {
 	rate, demand float64
 	lines        []line // by node
 
-	// Tokens that came in and had no room, in all, and of those the ones that late
-	// debits may still be refunded from: at once, and after an outage.
-	clipped, pool, longPool float64
+	clips clips // tokens that came in and had no room
 
 	// What everybody without a line, and the heir, were told last.
 	silent, heir note
@@ -64,7 +62,7 @@ type line struct {
 	life    uint32
 	seq     uint32
 	era     uint16
-	clipped float64 // Home.clipped when the line was heard last
+	clipped float64 // clips.total when the line was heard last
 	told    note
 	woken   limit.Instant
 }
@@ -90,15 +88,11 @@ func (n *note) error(h *Home, own float64, now limit.Instant) float64 {
 // known. When others may know more, nothing is told before ready.
 func NewHome(r *Rule, now, ready limit.Instant) *Home {
 	h := &Home{at: now, ready: ready, young: ready > now, heard: now}
-	if !h.young { // it has been full for long, as far as anybody knows
-		h.longPool = longPool * r.rate
-		h.pool, h.clipped = h.longPool, h.longPool
+	if !h.young && r.refill { // it has been full for long, as far as anybody knows
+		h.clips.always(r.rate, now)
 	}
 	return h
 }
-
-// longPool is for how many seconds what came in and had no room is remembered.
-const longPool = 30
 
 // Seed sets what this node itself believes of the counter whose home it has
 // become.
@@ -120,9 +114,7 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	h.state = debit(p, h.state, was, &h.rest)
 	if r.refill {
 		if lost := before + (r.rate-h.rate)*d - (p.Level(h.state, now) - h.rest); lost > 1e-6 {
-			h.clipped += lost
-			h.pool += lost
-			h.longPool = min(h.longPool+lost, longPool*r.rate)
+			h.clips.add(lost, r.rate, now)
 		}
 	}
 }
@@ -220,13 +212,13 @@ func (h *Home) setLine(p *decide.Params, r *Rule, l *line, next Line, age limit.
 	if charge {
 		d := float64(next.Taken) - l.at(next.At)
 		h.consumed += d
-		h.rest += d - h.refund(r, l, d, age)
+		h.rest += d - h.refund(r, l, d, age, next.At)
 		h.state = debit(p, h.state, next.At, &h.rest)
 		if h.level(p, next.At) < -r.debt {
 			h.setLevel(p, r, -r.debt, next.At)
 		}
 	}
-	l.clipped = h.clipped
+	l.clipped = h.clips.total
 	h.rate += next.Rate - l.Rate
 	h.demand += next.Demand - l.Demand
 	h.tidy()
@@ -235,20 +227,11 @@ func (h *Home) setLine(p *decide.Params, r *Rule, l *line, next Line, age limit.
 
 // refund returns how many of d tokens that were reported late are covered by
 // tokens that had no room meanwhile.
-func (h *Home) refund(r *Rule, l *line, d float64, age limit.Span) float64 {
+func (h *Home) refund(r *Rule, l *line, d float64, age limit.Span, now limit.Instant) float64 {
 	if d <= 0 || !r.refill {
 		return 0
 	}
-	most := min(h.clipped-l.clipped, r.rate*seconds(age+limit.Millisecond))
-	pool := &h.pool
-	if age > limit.Second {
-		pool = &h.longPool
-	} else {
-		h.pool = min(h.pool, max(0, most))
-	}
-	back := max(0, min(d, *pool, most))
-	*pool -= back
-	return back
+	return h.clips.take(min(d, h.clips.total-l.clipped, r.rate*seconds(age+limit.Millisecond)), age, now)
 }
 
 // measure notes how many tokens were admitted that were not there: those by which
@@ -298,6 +281,12 @@ func (h *Home) Gone(p *decide.Params, r *Rule, node int32, now limit.Instant) {
 		l := &h.lines[i]
 		h.setLine(p, r, l, Line{Taken: int64(l.at(now)), At: now}, 0, false)
 	}
+}
+
+// Left returns which part of the burst is left.
+func (h *Home) Left(p *decide.Params, r *Rule, now limit.Instant) float64 {
+	h.settle(p, r, now)
+	return (h.level(p, now) + r.slack) / r.full
 }
 
 // Below says whether less than a part of the burst is left.

@@ -38,9 +38,8 @@ type Local struct {
 	leakAt     limit.Instant
 	firstTaken limit.Instant // the earliest token that is not published
 	warmUntil  limit.Instant
-	stage      uint8 // reports since the last surprise, up to calmStage
-	quiet      bool  // the next report hands the counter back to silence
-	must       bool  // the next report is due
+	quiet      bool // the next report hands the counter back to silence
+	must       bool // the next report is due
 	started    limit.Instant
 
 	// Of the protocol.
@@ -57,7 +56,6 @@ type HomeRef struct {
 
 const (
 	admitTime = 0.3 // seconds
-	calmStage = 9
 )
 
 // Start makes l the Local of a counter of which this node took tokens without a
@@ -69,7 +67,7 @@ func (l *Local) Start(r *Rule, now limit.Instant, s decide.State, taken int64, u
 	}
 	*l = Local{
 		at: now, own: s, chance: 1, taken: taken, unsaid: untold,
-		admitAt: now, leakAt: now, firstTaken: now.Add(-age), started: now, stage: calmStage, must: untold >= r.depth, Era: era,
+		admitAt: now, leakAt: now, firstTaken: now.Add(-age), started: now, must: untold >= r.depth, Era: era,
 	}
 }
 

@@ -56,11 +56,11 @@ func (l *Local) Due(p *decide.Params, r *Rule, s decide.State, now limit.Instant
 	}
 	l.leakUnsaid(r, now)
 	cold := now >= l.warmUntil
+	if l.must || cold && l.unsaid >= r.depth {
+		l.warmUntil = max(l.warmUntil, now.Add(warmTime))
+		return true
+	}
 	if cold {
-		if l.must || l.unsaid >= r.depth {
-			l.warmUntil = now.Add(warmTime)
-			return true
-		}
 		if l.silent(now) {
 			return false
 		}
@@ -112,26 +112,13 @@ func (l *Local) demandMoved(r *Rule, near bool, now limit.Instant) bool {
 		off > 2*math.Sqrt(said/max(1, 8/max(said, .3)))
 }
 
-// beat says whether it is time to repeat what was said: soon and again after a
-// surprise, in case it was lost, and then now and then.
+// beat says whether it is time to repeat what was said.
 func (l *Local) beat(r *Rule, near bool, admits float64, now limit.Instant) bool {
-	if l.said.At == 0 || l.said.Demand == 0 && l.said.Rate == 0 && l.stage >= 2 {
+	if l.said.At == 0 || l.said.Demand == 0 && l.said.Rate == 0 {
 		return false
 	}
-	if !near && l.stage >= 2 {
-		silent := (r.nodes - l.nodes()) * r.leak
-		if l.rate+admits+silent <= r.rate {
-			return false
-		}
-	}
-	wait := r.pulse
-	switch l.stage {
-	case 0:
-		wait = 50 * limit.Millisecond
-	case 1:
-		wait = 200 * limit.Millisecond
-	}
-	return now.Sub(l.said.At) >= wait
+	silent := (r.nodes - l.nodes()) * r.leak
+	return (near || l.rate+admits+silent > r.rate) && now.Sub(l.said.At) >= r.pulse
 }
 
 // matters says whether a demand here changes anybody's chance.
@@ -192,16 +179,6 @@ func (l *Local) rateToSay(r *Rule, level float64, now limit.Instant) float64 {
 }
 
 func (l *Local) publish(r *Rule, level float64, rep *Report, now limit.Instant) {
-	surprise := math.Abs(float64(l.taken)-l.said.at(now)) >= r.margin(level, l.nodes()) ||
-		(l.said.Demand == 0) != (rep.Demand == 0) || l.said.At == 0
-	switch {
-	case l.quiet:
-		l.stage = calmStage
-	case surprise:
-		l.stage = 0
-	case l.stage < calmStage:
-		l.stage++
-	}
 	l.said = Line{Taken: rep.Taken, Rate: rep.Rate, Demand: rep.Demand, At: now}
 	l.unsaid, l.leakAt, l.must = 0, now, false
 	if !l.quiet && l.near(r, level, now) {
@@ -209,6 +186,9 @@ func (l *Local) publish(r *Rule, level float64, rep *Report, now limit.Instant) 
 	}
 	l.quiet = false
 }
+
+// Again says that the last report may have been lost.
+func (l *Local) Again() { l.must = true }
 
 // Round returns the nearest rate that fits the wire: 24 bits of a float32, or
 // 1 part in 65,000.

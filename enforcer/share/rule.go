@@ -35,7 +35,7 @@ const (
 	// reserve, which has room for it. The lines of many nodes are wrong
 	// independently of each other, so that their errors add up like their root;
 	// that is what each is allowed.
-	tolerance = 0.1
+	tolerance = 0.12
 
 	// coarse is the same for nodes that do not take from the counter.
 	coarse = 0.25
@@ -86,10 +86,10 @@ type Rule struct {
 }
 
 // NewRule returns the Rule of a limit in a pool of nodes. Delay is how long it
-// takes until what one node did is known to the others; flash is the part of the
-// burst, from 0 to 1, that a node may grant to a client of whom it has not heard
-// by then.
-func NewRule(p *decide.Params, nodes int, delay limit.Span, flash float64) Rule {
+// takes until what one node did is known to the others. A cautious rule lets a node
+// grant to a client of whom it has not heard no more than its share of the burst,
+// and at least one token, until the home has answered.
+func NewRule(p *decide.Params, nodes int, delay limit.Span, cautious bool) Rule {
 	if nodes < 2 {
 		return Rule{}
 	}
@@ -113,8 +113,8 @@ func NewRule(p *decide.Params, nodes int, delay limit.Span, flash float64) Rule 
 	r.depth = max(0.5, silentDepth*r.burst/r.nodes)
 	r.slow = r.rate*settleTime < 1
 	r.pulse = min(max(heartbeat, limit.Span(0.5/r.rate*float64(limit.Second))), 5*heartbeat)
-	r.part = min(max(flash, 1/r.nodes, 1/r.burst), 1)
-	if r.part < 1 {
+	if r.part = 1; cautious {
+		r.part = min(max(1/r.nodes, 1/r.burst), 1)
 		r.depth = .5 // the home is asked at once
 	}
 	return r

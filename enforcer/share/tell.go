@@ -29,11 +29,22 @@ type Audience interface {
 	TellRest(s *State, heard func(node int32) bool)
 }
 
+// Pool is what a Home has to know of nodes that cannot be reached.
+type Pool struct {
+	// Missing is for how long nodes that should have registered and did not are
+	// supposed to go on as the others believe they do.
+	Missing limit.Span
+
+	// Away is the part of the pool that cannot be reached for longer than what it
+	// said last can be relied on, and may be taking tokens all the same: that part
+	// of every limit is left to it. From 0 to below 1.
+	Away float64
+}
+
 // Check tells those whose view of the counter has become too wrong. Self is this
 // node, which is told at every Check, and heir the one that is to become the home
-// after it, or -1. Nodes that were supposed to register and did not are supposed
-// to go on as the others believe, for the time given by missing.
-func (h *Home) Check(p *decide.Params, r *Rule, now limit.Instant, missing limit.Span, self, heir int32, to Audience) {
+// after it, or -1.
+func (h *Home) Check(p *decide.Params, r *Rule, now limit.Instant, pool Pool, self, heir int32, to Audience) {
 	h.settle(p, r, now)
 	if now < h.ready {
 		return
@@ -41,7 +52,7 @@ func (h *Home) Check(p *decide.Params, r *Rule, now limit.Instant, missing limit
 	if h.young {
 		h.takeStock(now)
 	}
-	touched, silentLines := h.expire(p, r, now, missing)
+	touched, silentLines := h.expire(p, r, now, pool)
 	h.measure(p, r, now)
 	level := h.level(p, now)
 	full := level + r.slack
@@ -82,7 +93,7 @@ func (h *Home) takeStock(now limit.Instant) {
 
 // expire ends lines that were not heard of for too long. It returns how many
 // nodes touched the counter lately, and how many take without a word.
-func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, missing limit.Span) (touched, silent int) {
+func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (touched, silent int) {
 	for i := range h.lines {
 		l := &h.lines[i]
 		if (l.Rate > 0 || l.Demand > 0) && now.Sub(l.At) > Hold {
@@ -95,11 +106,22 @@ func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, missing limi
 			silent++
 		}
 	}
-	if h.ghost != (Line{}) && now.Sub(h.ghost.At) > missing {
+	switch {
+	case pool.Away > 0 && h.demand > h.ghost.Demand:
+		here := h.demand - h.ghost.Demand
+		h.setGhost(pool.Away*r.rate, here*pool.Away/(1-pool.Away), now)
+	case h.ghost != (Line{}) && now.Sub(h.ghost.At) > pool.Missing:
 		h.setGhost(0, 0, now)
 		h.ghost = Line{}
 	}
 	return touched, silent
+}
+
+// Doubt says that what a node was told last may have been lost.
+func (h *Home) Doubt(node int32) {
+	if i, ok := h.find(node); ok {
+		h.lines[i].told.known = false
+	}
 }
 
 // check is one Check of a Home.

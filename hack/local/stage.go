@@ -77,7 +77,7 @@ func (s *stage) address(offset int) (string, error) {
 	var tcp net.ListenConfig
 	l, err := tcp.Listen(s.ctx, "tcp", want)
 	if err != nil {
-		return "", fmt.Errorf("%s is in use: stop what listens there, or choose other ports with --base-port: %w", want, err)
+		return "", fmt.Errorf("%s is in use: stop what listens there, or choose other ports with --base-port (make run BASE_PORT=9100): %w", want, err)
 	}
 	return l.Addr().String(), l.Close()
 }

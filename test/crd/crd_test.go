@@ -5,7 +5,9 @@ package crd
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,7 +65,9 @@ func create(t *testing.T, text []byte) error {
 	if err := object.UnmarshalJSON(asJSON); err != nil {
 		t.Fatal(err)
 	}
-	object.SetNamespace("default")
+	if object.GetNamespace() == "" || object.GetKind() == "RateLimitPolicy" {
+		object.SetNamespace("default")
+	}
 	return server.Create(t.Context(), object, client.DryRunAll, client.FieldValidation("Strict"))
 }
 
@@ -116,6 +120,38 @@ func TestValid(t *testing.T) {
 	}
 }
 
+// What the README says to install is what kubectl makes of config/default.
+func TestTheInstallationIsValid(t *testing.T) {
+	kubectl := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl")
+	text, err := exec.CommandContext(t.Context(), kubectl, "kustomize", "../../config/default").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]int{}
+	for _, document := range strings.Split(string(text), "\n---\n") {
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), object); err != nil {
+			t.Fatal(err)
+		}
+		kinds[object.GetKind()]++
+		switch object.GetKind() {
+		case "CustomResourceDefinition": // this API server has them
+			continue
+		case "Namespace": // what comes after it is created in it
+			if err := server.Create(t.Context(), object); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := create(t, []byte(document)); err != nil {
+			t.Errorf("%s %s: %v", object.GetKind(), object.GetName(), err)
+		}
+	}
+	if kinds["Deployment"] != 2 || kinds["EnforcerPool"] != 1 || kinds["ClusterRole"] != 3 {
+		t.Errorf("kinds %v, want a manager, a pool of enforcers, and their roles", kinds)
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	policy := &v1alpha1.RateLimitPolicy{
 		Spec: v1alpha1.RateLimitPolicySpec{
@@ -138,13 +174,56 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func TestRefusedPoolNames(t *testing.T) {
-	for _, name := range []string{"a.b", strings.Repeat("a", 49)} {
-		pool := &v1alpha1.EnforcerPool{}
-		pool.Namespace, pool.Name = "default", name
-		err := server.Create(t.Context(), pool, client.DryRunAll)
-		if err == nil || !strings.Contains(err.Error(), "the name of a pool has at most 48 characters and no '.'") {
-			t.Errorf("pool %q: error %v", name, err)
+// Every rule of the CRDs refuses something: its message is wanted by a file.
+func TestEveryRuleHasAFile(t *testing.T) {
+	var wanted []string
+	for _, file := range files(t, "invalid/*.yaml") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _, _ := strings.Cut(strings.TrimPrefix(string(text), "# want: "), "\n")
+		wanted = append(wanted, want)
+	}
+	rules := 0
+	for _, file := range files(t, "../../config/crd/bases/*.yaml") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		definition := map[string]any{}
+		if err := yaml.Unmarshal(text, &definition); err != nil {
+			t.Fatal(err)
+		}
+		for _, message := range messages(definition) {
+			rules++
+			if !slices.ContainsFunc(wanted, func(want string) bool { return strings.HasPrefix(message, want) }) {
+				t.Errorf("%s: no file in invalid/ is refused with %q", filepath.Base(file), message)
+			}
 		}
 	}
+	if rules == 0 {
+		t.Error("no rule was found")
+	}
+}
+
+// messages returns those of all validation rules below a node of YAML.
+func messages(node any) (all []string) {
+	switch node := node.(type) {
+	case []any:
+		for _, child := range node {
+			all = append(all, messages(child)...)
+		}
+	case map[string]any:
+		for name, child := range node {
+			if name == "x-kubernetes-validations" {
+				for _, rule := range child.([]any) {
+					all = append(all, rule.(map[string]any)["message"].(string))
+				}
+				continue
+			}
+			all = append(all, messages(child)...)
+		}
+	}
+	return all
 }

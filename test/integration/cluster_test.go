@@ -44,7 +44,7 @@ func TestTheManagerInACluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.grant("manager-of-" + w.operator)
+	w.grant("manager-of-"+w.operator, "manager.yaml")
 	clientset, err := kubernetes.NewForConfig(user.Config())
 	if err != nil {
 		t.Fatal(err)
@@ -142,11 +142,11 @@ func (n *podNetwork) dial(ctx context.Context, network, address string) (net.Con
 	return (&net.Dialer{}).DialContext(ctx, network, to)
 }
 
-// grant gives a user the rights of the manager in config/rbac, in this world's
-// operator namespace.
-func (w *world) grant(user string) {
+// grant gives a user the rights in a file of config/rbac, in this world's operator
+// namespace.
+func (w *world) grant(user, file string) {
 	w.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "manager.yaml"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", file))
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -45,11 +45,7 @@ func TestAChangeIsAcknowledgedWithinASecond(t *testing.T) {
 			}
 		}
 	}
-	slices.Sort(took)
-	t.Logf("apply → Programmed: median %s, worst %s", took[len(took)/2], took[len(took)-1])
-	if worst := took[len(took)-1]; worst > time.Second {
-		t.Errorf("the slowest change was acknowledged after %s, want a second at most", worst)
-	}
+	w.withinASecond("apply → Programmed", took)
 }
 
 func TestKubectlWaits(t *testing.T) {
@@ -175,10 +171,7 @@ func TestProgrammedTellsOfLaggardsAndTheDead(t *testing.T) {
 
 	w.enforcers[2].kill()
 	took := w.awaitPolicy(p, v1alpha1.ConditionProgrammed, isFalse, "sluice-2 does not answer: connection refused")
-	t.Logf("killed → Programmed=False: %s", took)
-	if took > 2*time.Second {
-		t.Errorf("a dead enforcer was noticed after %s, want 2 s at most", took)
-	}
+	w.withinASecond("killed → Programmed=False, halved: it may take two", []time.Duration{took / 2})
 	w.change(p, func(s *v1alpha1.RateLimitPolicySpec) { s.Limits[0].Rate.Requests = 30 })
 	w.awaitPolicy(p, v1alpha1.ConditionProgrammed, isFalse, "generation 3 runs on 2 of 3 enforcers; sluice-2 does not answer")
 	w.enforcers[2].restart()

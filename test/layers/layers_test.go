@@ -38,7 +38,7 @@ var rows = []row{
 	{[]string{"enforcer/match", "enforcer/account"}, "what to charge and what has been charged are separate questions"},
 	{[]string{"enforcer/gossip"}, "sharing sees counters, not requests"},
 	{[]string{"enforcer/engine"}, "one node, still without I/O"},
-	{[]string{"enforcer/report", "enforcer/discovery", "enforcer/assemble", "enforcer/configmap", "enforcer/quotafields", "enforcer/internal/schema", "internal/version"}, "tools that several edges use"},
+	{[]string{"enforcer/report", "enforcer/discovery", "enforcer/assemble", "enforcer/configmap", "enforcer/quotafields", "enforcer/internal/schema", "enforcer/internal/seal", "internal/version"}, "tools that several edges use"},
 	{[]string{"enforcer/rls", "enforcer/httpcheck", "enforcer/admin", "enforcer/internal/...", "controllers"}, "edges: no edge imports another"},
 	{[]string{"enforcer"}, "wires the edges around one engine"},
 	{[]string{"cmd/...", "hack/...", "test/..."}, "programs and tests"},

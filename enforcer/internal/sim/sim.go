@@ -1,10 +1,14 @@
 // Package sim runs many nodes in one goroutine and in virtual time, with a
-// network between them that delays, loses, repeats and reorders frames. A run is
-// a function of the script and the seed: a failure is repeated by its seed.
+// network between them that delays, loses, repeats and reorders frames and can
+// be cut in parts, and with nodes that stall, crash and have clocks of their
+// own. A run is a function of the script and the seed: a failure is repeated by
+// its seed, and Trace tells whether two runs were the same.
+//
+// It is made for thousands of nodes and tens of millions of events: a frame
+// under way or a pending call is a slot in a table, and its room is used again.
 package sim
 
 import (
-	"container/heap"
 	"math/rand/v2"
 
 	"github.com/sluice-dev/sluice/enforcer/limit"
@@ -14,10 +18,15 @@ import (
 // for concurrent use. Make one with New.
 type World struct {
 	now    limit.Instant
-	events events
+	queue  queue
 	order  uint64
+	calls  slots[call]
+	frames slots[frame]
 	rand   *rand.Rand
-	nodes  map[string]func(from string, frame []byte)
+	trace  uint64
+
+	nodes  []*Node
+	byAddr map[string]*Node
 
 	// Link says what the network does to a frame between two addresses; nil is
 	// a perfect network without delay.
@@ -27,118 +36,76 @@ type World struct {
 	Frames, Bytes uint64
 }
 
-// Link is the quality of one direction of one connection.
-type Link struct {
-	Loss, Repeat float64    // probabilities, 0 to 1
-	Min, Max     limit.Span // delay, uniform; frames overtake each other when they differ
-}
-
 // New returns a World at a point in time.
 func New(seed uint64, start limit.Instant) *World {
-	return &World{now: start, rand: rand.New(rand.NewPCG(seed, 1)), nodes: map[string]func(string, []byte){}}
+	return &World{now: start, rand: rand.New(rand.NewPCG(seed, 1)), byAddr: map[string]*Node{}}
 }
 
-// Now returns the virtual time.
+// Now returns the virtual time: that of a perfect clock, which no node need have.
 func (w *World) Now() limit.Instant { return w.now }
 
-// Rand returns the run's only source of randomness.
+// Rand returns the World's source of randomness. What must not depend on how
+// much the network used of it, such as the load, needs a source of its own.
 func (w *World) Rand() *rand.Rand { return w.rand }
 
 // At has f run at t, or now when t has passed; events of one instant run in the
-// order in which they were asked for.
-func (w *World) At(t limit.Instant, f func()) {
-	w.order++
-	heap.Push(&w.events, event{max(t, w.now), w.order, f})
-}
+// order in which they were asked for. Nothing is allocated for a func value that
+// exists already.
+func (w *World) At(t limit.Instant, f func()) { w.push(t, call{run: f}) }
 
 // Every has f run at t and then once per period, until f returns false.
 func (w *World) Every(t limit.Instant, period limit.Span, f func() bool) {
-	w.At(t, func() {
+	var again func()
+	again = func() {
 		if f() {
-			w.Every(t.Add(period), period, f)
+			t = t.Add(period)
+			w.At(t, again)
 		}
-	})
+	}
+	w.At(t, again)
 }
 
 // Run lets time pass, by d.
 func (w *World) Run(d limit.Span) {
 	until := w.now.Add(d)
-	for len(w.events) > 0 && w.events[0].at <= until {
-		e := heap.Pop(&w.events).(event)
+	for len(w.queue) > 0 && w.queue[0].at <= until {
+		e := w.queue.pop()
 		w.now = e.at
-		e.run()
+		if e.kind == frameArrives {
+			w.deliver(e.slot)
+		} else {
+			w.call(e.slot)
+		}
 	}
 	w.now = until
 }
 
-// Attach has frames to an address delivered to receive, in place of whatever
-// was there; nil unplugs the address, and frames under way to it are lost.
-func (w *World) Attach(address string, receive func(from string, frame []byte)) {
-	w.nodes[address] = receive
+// call is a function that runs at some instant. When it belongs to a node, it
+// waits while that stalls, and dies with it.
+type call struct {
+	run  func()
+	node *Node  // nil: the World's own
+	life uint64 // of node, when the call was asked for
 }
 
-// Outbox sends from one address; it fits every interface that wants
-// Send(to string, frame []byte).
-type Outbox struct {
-	world *World
-	from  string
+func (w *World) push(t limit.Instant, c call) {
+	w.queueAt(t, callDue, w.calls.put(c))
 }
 
-// Outbox returns the sending end of an address.
-func (w *World) Outbox(from string) Outbox { return Outbox{w, from} }
-
-// Send puts a copy of frame on the network.
-func (o Outbox) Send(to string, frame []byte) {
-	w := o.world
-	w.Frames++
-	w.Bytes += uint64(len(frame))
-	var link Link
-	if w.Link != nil {
-		link = w.Link(o.from, to)
-	}
-	copied := append([]byte(nil), frame...)
-	for {
-		if w.rand.Float64() >= link.Loss {
-			delay := link.Min
-			if link.Max > link.Min {
-				delay += limit.Span(w.rand.Int64N(int64(link.Max - link.Min)))
-			}
-			w.At(w.now.Add(delay), func() {
-				if receive := w.nodes[to]; receive != nil {
-					receive(o.from, copied)
-				}
-			})
-		}
-		if w.rand.Float64() >= link.Repeat {
+func (w *World) call(slot uint32) {
+	c := *w.calls.at(slot)
+	if n := c.node; n != nil {
+		if c.life != n.life {
+			w.calls.free(slot)
 			return
 		}
+		if n.resumes > w.now {
+			w.queueAt(n.resumes, callDue, slot)
+			return
+		}
+		w.Note(uint64(n.index))
 	}
-}
-
-type event struct {
-	at    limit.Instant
-	order uint64
-	run   func()
-}
-
-// events is a heap, earliest first.
-type events []event
-
-func (e events) Len() int { return len(e) }
-
-func (e events) Less(i, j int) bool {
-	if e[i].at != e[j].at {
-		return e[i].at < e[j].at
-	}
-	return e[i].order < e[j].order
-}
-
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-
-func (e *events) Push(x any) { *e = append(*e, x.(event)) }
-
-func (e *events) Pop() any {
-	last := (*e)[len(*e)-1]
-	*e = (*e)[:len(*e)-1]
-	return last
+	w.calls.free(slot)
+	w.Note(uint64(w.now))
+	c.run()
 }

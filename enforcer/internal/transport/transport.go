@@ -1,6 +1,10 @@
-// Package transport carries gossip frames in UDP datagrams and drives the node
-// that they are for: it gives it ticks, frames and the list of its peers, each
-// with the time.
+// Package transport carries gossip between enforcers and drives the node that it
+// is for: it gives it ticks and frames, each with the time.
+//
+// Frames that fit one datagram go by UDP, longer ones over one TCP connection per
+// peer, to the same port number. A second conversation, Side, shares the sockets.
+// Everything is sealed with the pool's keys (see enforcer/internal/seal), or has
+// a checksum when there are none.
 package transport
 
 import (
@@ -10,85 +14,92 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-dev/sluice/enforcer/gossip"
+	"github.com/sluice-dev/sluice/enforcer/internal/seal"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
 const (
-	// queueLength bounds the frames that wait for the node; those that come
-	// while it is full are dropped and counted. It holds what a large pool
-	// sends in one gossip.Interval.
-	queueLength = 1024
+	// MaxDatagram is the longest payload in bytes that goes by UDP. With its
+	// envelope and the headers of UDP and IPv6 it has 1290 bytes: that fits into an
+	// Ethernet packet under two tunnels at a time, as pods have them.
+	MaxDatagram = 1200
+
+	// MaxFrame is the longest frame in bytes.
+	MaxFrame = seal.MaxRecord
+
+	maxPacket = MaxDatagram + seal.Overhead
 
 	// socketBuffer is asked of the operating system, which may grant less.
 	socketBuffer = 4 << 20
 
-	// lastTicks is how often the node ticks at the end: what it admitted last is
-	// sent as often as anything else.
-	lastTicks = 3
+	// bindAttempts bounds the search for a port that is free for both protocols.
+	bindAttempts = 20
 
-	// complainEvery bounds how often refused frames are logged.
-	complainEvery = 10 * time.Second
+	// flushTime bounds the wait, at the end, for what was not sent yet over TCP.
+	flushTime = time.Second
 )
 
-// Node is what a transport drives, one call at a time. Addresses are those of
-// SetPeers, resolved.
+// Node is what a transport drives, one call at a time. Addresses are ip:port.
 type Node interface {
-	Tick(now limit.Instant, out gossip.Outbox)
+	// Tick returns when it must be called again at the latest, unless
+	// Transport.Wake is called first. Sooner does no harm, and happens.
+	Tick(now limit.Instant, out gossip.Outbox) (next limit.Span)
+
+	// Receive takes a frame, and sends what it has to answer.
 	Receive(now limit.Instant, from string, frame []byte, out gossip.Outbox) error
-	SetPeers(now limit.Instant, addresses []string)
 }
 
-// Options configure a Transport. All fields but Lookup are required.
+// Options configure a Transport. Listen, Node, Now and Log are required.
 type Options struct {
-	Listen string // host:port of the UDP socket; port 0 takes any
+	Listen string // host:port of both sockets; port 0 takes any
 	Node   Node
 	Now    func() limit.Instant // the clock; safe for concurrent use
 	Log    *slog.Logger
 
-	// Lookup finds the addresses of a host name; nil asks the system's
-	// resolver. It may block until its context ends.
-	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Keys are the pool's; nil means that there are none: what is sent can be read
+	// and forged by everybody on the network.
+	Keys *seal.Ring
 }
 
-// Stats count frames since the start.
-type Stats struct {
-	Received, ReceivedBytes uint64
-	Dropped                 uint64 // of those received: because the queue was full
-	Refused                 uint64 // of those received: because the node could not use them
-	Sent, SentBytes         uint64
-	SendErrors              uint64
-}
-
-// Transport is an open socket. Its methods are safe for concurrent use.
+// Transport is a pair of open sockets. Its methods are safe for concurrent use.
 type Transport struct {
-	opts  Options
-	conn  *net.UDPConn
-	peers *resolver
+	opts     Options
+	socket   *socket
+	listener *net.TCPListener
+	sealer   *seal.Sealer
+	side     *Side
+	counters counters
+	log      complaints
 
-	frames chan datagram
-	free   chan []byte // buffers for datagrams; together with frames a bounded pool
+	// errands are done by the driver between two frames; wake has something in it
+	// after one was added, or when the driver should look again anyway.
+	errands chan func(*driver)
+	wake    chan struct{}
+	ended   chan struct{} // closed when the driver has ended
 
-	received, receivedBytes, dropped, refused, sent, sentBytes, sendErrors atomic.Uint64
+	list atomic.Pointer[[]string] // of peers, until the driver takes it
+	rest atomic.Int32             // ticksSoon, resting or woken
+
+	streams    sync.WaitGroup // goroutines of streams
+	handshakes chan struct{}  // has room for those that may go on at a time
+
+	mu    sync.Mutex // guards conns and shut
+	conns map[*tracked]struct{}
+	shut  bool // no more conns
 }
 
-type datagram struct {
-	from netip.AddrPort
-	data []byte
-}
-
-// Listen opens the socket. Nothing is read before Run.
+// Listen opens the sockets. Nothing is read before Run.
 func Listen(o Options) (*Transport, error) {
-	addr, err := net.ResolveUDPAddr("udp", o.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("gossip address %q: %w", o.Listen, err)
-	}
-	conn, err := net.ListenUDP("udp", addr)
+	conn, listener, err := bind(o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("gossip address %q: %w", o.Listen, err)
 	}
@@ -97,157 +108,124 @@ func Listen(o Options) (*Transport, error) {
 	_ = conn.SetReadBuffer(socketBuffer)
 	_ = conn.SetWriteBuffer(socketBuffer)
 	t := &Transport{
-		opts: o, conn: conn,
-		frames: make(chan datagram, queueLength), free: make(chan []byte, queueLength+1),
+		opts: o, socket: newSocket(conn), listener: listener,
+		sealer: seal.NewSealer(o.Keys), log: complaints{log: o.Log},
+		errands: make(chan func(*driver), 16), wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		handshakes: make(chan struct{}, maxHandshakes), conns: map[*tracked]struct{}{},
 	}
-	for range cap(t.free) {
-		t.free <- make([]byte, gossip.MaxFrame+1) // one more, to tell a longer datagram
-	}
-	t.peers = newResolver(o.Lookup, conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr(), o.Log)
+	t.side = newSide(t)
 	return t, nil
 }
 
-// Addr returns the address that the socket is bound to.
-func (t *Transport) Addr() netip.AddrPort {
-	return unmap(t.conn.LocalAddr().(*net.UDPAddr).AddrPort())
+// bind opens both sockets on one port.
+func bind(address string) (*net.UDPConn, *net.TCPListener, error) {
+	addr, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		return nil, nil, err
+	}
+	for range bindAttempts {
+		conn, udpErr := net.ListenUDP("udp", addr)
+		if udpErr != nil {
+			return nil, nil, udpErr
+		}
+		port := conn.LocalAddr().(*net.UDPAddr).Port
+		var listener *net.TCPListener
+		if listener, err = net.ListenTCP("tcp", &net.TCPAddr{IP: addr.IP, Port: port, Zone: addr.Zone}); err == nil {
+			return conn, listener, nil
+		}
+		_ = conn.Close() // it was not used
+		if addr.Port != 0 || !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	return nil, nil, err
 }
 
-// SetPeers replaces the list of peers, each "host:port". Names are resolved now
-// and again every few seconds. It does not block.
-func (t *Transport) SetPeers(peers []string) { t.peers.set(peers) }
+// Addr returns the address that the sockets are bound to.
+func (t *Transport) Addr() netip.AddrPort {
+	return unmap(t.socket.LocalAddr().(*net.UDPAddr).AddrPort())
+}
 
-// Stats returns the counts so far.
-func (t *Transport) Stats() Stats {
-	return Stats{
-		Received: t.received.Load(), ReceivedBytes: t.receivedBytes.Load(), Dropped: t.dropped.Load(), Refused: t.refused.Load(),
-		Sent: t.sent.Load(), SentBytes: t.sentBytes.Load(), SendErrors: t.sendErrors.Load(),
+// Membership returns the second conversation over these sockets, always the same.
+func (t *Transport) Membership() *Side { return t.side }
+
+// SetPeers replaces the list of peers, each ip:port: TCP connections to peers that
+// are gone end. It does not block, and may be called before Run.
+func (t *Transport) SetPeers(addresses []string) {
+	list := slices.Clone(addresses)
+	t.list.Store(&list)
+	t.nudge()
+}
+
+// How the driver rests between two ticks.
+const (
+	ticksSoon int32 = iota // the next tick comes within gossip.Urgent, or nothing runs yet
+	resting                // it comes later: Wake has something to do
+	woken                  // Wake has done it
+)
+
+// Wake tells that the node has something to say: it ticks at once, unless it does
+// so within gossip.Urgent anyway. It may be called for every request, and before
+// Run: it never blocks, and is an atomic load except for the first call since a
+// tick.
+func (t *Transport) Wake() {
+	if t.rest.Load() == resting && t.rest.CompareAndSwap(resting, woken) {
+		t.nudge()
 	}
 }
 
-// Close closes the socket. Run does so at its end; Close is for a Transport that
+// nudge has the driver look at its errands, whatever it is waiting for.
+func (t *Transport) nudge() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+	_ = t.socket.SetReadDeadline(longAgo) // fails when it is closed, and then nobody reads
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// post has the driver call f. It waits for room among the errands, and returns
+// false when the driver has ended.
+func (t *Transport) post(f func(*driver)) bool {
+	select {
+	case t.errands <- f:
+		t.nudge()
+		return true
+	case <-t.ended:
+		return false
+	}
+}
+
+// Close closes the sockets. Run does so at its end; Close is for a Transport that
 // is not run.
-func (t *Transport) Close() error { return t.conn.Close() }
+func (t *Transport) Close() error {
+	return errors.Join(t.socket.Close(), t.listener.Close())
+}
 
 // Run drives the node until ctx ends. Then it has the node say its last words,
-// closes the socket and returns nil. An error means that the socket broke.
+// closes the sockets and everything that came in over them, and returns nil. An
+// error means that a socket broke.
 func (t *Transport) Run(ctx context.Context) error {
+	// Links go on until the last words are said.
+	linking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	cutOff := func() { cancel(); t.disconnect() }
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return t.read(ctx) })
+	g.Go(func() error { return t.accept(ctx) })
 	g.Go(func() error {
-		t.drive(ctx)
-		_ = t.conn.Close() // ends read
-		return nil
+		d := newDriver(t, linking)
+		err := d.drive(ctx)
+		close(t.ended)
+		d.hangUp(cutOff)
+		_ = t.Close() // nobody reads any more
+		cutOff()
+		return err
 	})
-	g.Go(func() error { t.peers.run(ctx); return nil })
-	return g.Wait()
-}
-
-// read takes datagrams from the socket and queues them.
-func (t *Transport) read(ctx context.Context) error {
-	spare := make([]byte, gossip.MaxFrame+1)
-	for {
-		buf := spare
-		queued := false
-		select {
-		case buf = <-t.free:
-			queued = true
-		default:
-		}
-		n, from, err := t.conn.ReadFromUDPAddrPort(buf)
-		switch {
-		case err != nil && (ctx.Err() != nil || errors.Is(err, net.ErrClosed)):
-			return nil
-		case err != nil:
-			return fmt.Errorf("gossip socket: %w", err)
-		}
-		t.received.Add(1)
-		t.receivedBytes.Add(uint64(n))
-		if !queued {
-			t.dropped.Add(1)
-			continue
-		}
-		// There are no more buffers than places in the queue, and this one: it
-		// blocks at most until the driver has taken one.
-		select {
-		case t.frames <- datagram{unmap(from), buf[:n]}:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// drive owns the node: it is the only caller of its methods.
-func (t *Transport) drive(ctx context.Context) {
-	d := driver{Transport: t}
-	tick := time.NewTicker(gossip.Interval.Duration())
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			for range lastTicks {
-				t.opts.Node.Tick(t.opts.Now(), &d)
-			}
-			return
-		case <-tick.C:
-			t.opts.Node.Tick(t.opts.Now(), &d)
-		case f := <-t.frames:
-			d.receive(f)
-			t.free <- f.data[:cap(f.data)]
-		case peers := <-t.peers.resolved:
-			d.setPeers(peers)
-		}
-	}
-}
-
-// driver is the state of drive.
-type driver struct {
-	*Transport
-	names      map[netip.AddrPort]string
-	addresses  map[string]netip.AddrPort
-	complained time.Time
-}
-
-func (d *driver) setPeers(peers []endpoint) {
-	d.names, d.addresses = map[netip.AddrPort]string{}, map[string]netip.AddrPort{}
-	list := make([]string, 0, len(peers))
-	for _, p := range peers {
-		if p.address.IsValid() {
-			d.names[p.address], d.addresses[p.name] = p.name, p.address
-		}
-		list = append(list, p.name)
-	}
-	d.opts.Node.SetPeers(d.opts.Now(), list)
-}
-
-func (d *driver) receive(f datagram) {
-	from, ok := d.names[f.from]
-	if !ok {
-		from = f.from.String()
-	}
-	err := d.opts.Node.Receive(d.opts.Now(), from, f.data, d)
-	if err == nil {
-		return
-	}
-	d.refused.Add(1)
-	if now := time.Now(); now.Sub(d.complained) >= complainEvery {
-		d.complained = now
-		d.opts.Log.Warn("gossip frame refused; more in the next seconds are only counted", "error", err, "refused", d.refused.Load())
-	}
-}
-
-// Send implements gossip.Outbox. A peer whose name has no address yet is not
-// sent to.
-func (d *driver) Send(to string, frame []byte) {
-	address, ok := d.addresses[to]
-	if !ok {
-		return
-	}
-	if _, err := d.conn.WriteToUDPAddrPort(frame, address); err != nil {
-		d.sendErrors.Add(1)
-		return
-	}
-	d.sent.Add(1)
-	d.sentBytes.Add(uint64(len(frame)))
+	err := g.Wait()
+	t.streams.Wait()
+	return err
 }
 
 // unmap turns an IPv4 address in IPv6 form into plain IPv4.

@@ -1,0 +1,4 @@
+package account
+
+// ExpireBatch is how many counters Expire forgets under one lock.
+const ExpireBatch = expireBatch

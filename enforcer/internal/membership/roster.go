@@ -1,0 +1,171 @@
+package membership
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// lately is for how long a member that does not answer, and that discovery never
+// listed, may still be alive somewhere. It covers the holding of its share, and
+// what it takes to notice and mend a split network.
+const lately = time.Minute
+
+// roster is what is known of the pool. It has no clock and no lock; the zero
+// value knows nobody.
+type roster struct {
+	self  node
+	nodes map[string]*node // the others, by name
+	seeds []seed           // as discovery told them last
+}
+
+// node is a process that has been met.
+type node struct {
+	name    string
+	address netip.AddrPort
+	alive   bool // says SWIM
+	leaving bool // it has said so
+	listed  bool // discovery listed its address since it was met
+
+	// since is when alive became what it is.
+	since time.Time
+}
+
+// seed is an address at which discovery expects an enforcer, whatever its name.
+type seed struct {
+	host  string // an IP address, or a name that has to be looked up
+	port  uint16
+	addrs []netip.AddrPort // what host means; none while that is not known
+
+	// serving says that discovery believes it to work.
+	serving bool
+}
+
+func (s seed) is(address netip.AddrPort) bool { return slices.Contains(s.addrs, address) }
+
+// heard takes note of what SWIM says of a node.
+func (r *roster) heard(name string, address netip.AddrPort, alive, leaving bool, now time.Time) {
+	if name == r.self.name {
+		return
+	}
+	n, known := r.nodes[name]
+	if !known || n.address != address {
+		if !alive {
+			return // of one that was replaced, or is forgotten
+		}
+		n = &node{name: name, address: address, since: now}
+		if r.nodes == nil {
+			r.nodes = map[string]*node{}
+		}
+		r.nodes[name] = n
+	}
+	if n.alive != alive {
+		n.alive, n.since = alive, now
+	}
+	n.leaving = leaving
+}
+
+// view forgets who is known to be dead, and returns the rest. again is when it
+// has to be asked once more although nothing has happened; zero means never.
+func (r *roster) view(now time.Time) (v View, again time.Time) {
+	v = View{Self: r.self.member()}
+	met := map[netip.AddrPort]bool{r.self.address: true}
+	for _, n := range r.nodes {
+		if n.alive {
+			met[n.address] = true
+		}
+	}
+	for name, n := range r.nodes {
+		until, gone := r.fate(n, met[n.address], now)
+		if gone {
+			delete(r.nodes, name)
+			continue
+		}
+		if !until.IsZero() && (again.IsZero() || until.Before(again)) {
+			again = until
+		}
+		v.Members = append(v.Members, n.member())
+	}
+	slices.SortFunc(v.Members, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
+	for _, n := range r.nodes {
+		met[n.address] = true
+	}
+	v.Expected = 1 + len(v.Members)
+	for _, s := range r.seeds {
+		if s.serving && !slices.ContainsFunc(s.addrs, func(a netip.AddrPort) bool { return met[a] }) {
+			v.Expected++
+			for _, a := range s.addrs { // listed twice is expected once
+				met[a] = true
+			}
+		}
+	}
+	return v, again
+}
+
+// fate says whether n is known to be dead, or from when on it will be if nothing
+// happens. taken says that somebody alive has its address.
+func (r *roster) fate(n *node, taken bool, now time.Time) (until time.Time, gone bool) {
+	i := slices.IndexFunc(r.seeds, func(s seed) bool { return s.is(n.address) })
+	n.listed = n.listed || i >= 0
+	switch {
+	case n.alive:
+		return time.Time{}, false
+	case n.leaving, taken:
+		return time.Time{}, true
+	case i >= 0:
+		return time.Time{}, !r.seeds[i].serving
+	case n.listed:
+		return time.Time{}, true
+	default:
+		until = n.since.Add(lately)
+		return until, !now.Before(until)
+	}
+}
+
+func (n *node) member() Member {
+	m := Member{Name: n.name, Address: n.address.String()}
+	switch {
+	case !n.alive:
+		m.State = Unreachable
+	case n.leaving:
+		m.State = Leaving
+	}
+	return m
+}
+
+// missing returns where an enforcer may be that is not met: the seeds, and the
+// members that do not answer.
+func (r *roster) missing() []seed {
+	met := map[netip.AddrPort]bool{r.self.address: true}
+	for _, n := range r.nodes {
+		if n.alive {
+			met[n.address] = true
+		}
+	}
+	var missing []seed
+	for _, s := range r.seeds {
+		if !slices.ContainsFunc(s.addrs, func(a netip.AddrPort) bool { return met[a] }) {
+			missing = append(missing, s)
+		}
+	}
+	for _, n := range r.nodes {
+		if !n.alive && !slices.ContainsFunc(missing, func(s seed) bool { return s.is(n.address) }) {
+			missing = append(missing, seed{
+				host: n.address.Addr().String(), port: n.address.Port(), addrs: []netip.AddrPort{n.address},
+			})
+		}
+	}
+	return missing
+}
+
+// living returns the addresses of those who answer.
+func (r *roster) living() []netip.AddrPort {
+	var all []netip.AddrPort
+	for _, n := range r.nodes {
+		if n.alive {
+			all = append(all, n.address)
+		}
+	}
+	return all
+}

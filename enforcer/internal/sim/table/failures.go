@@ -1,0 +1,107 @@
+package main
+
+import (
+	"math"
+
+	"github.com/sluice-dev/sluice/enforcer/internal/sim/table/scenario"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/policy"
+)
+
+// failures are the goals for when something breaks.
+func failures() []row { return []row{partitionRow(), crashRow(), rollingRow()} }
+
+const (
+	breaks = 10 * second // when it breaks
+	heals  = 20 * second
+)
+
+func partitionRow() row {
+	halves := func(s *scenario.Scenario) {
+		s.Duration = 40 * second
+		s.Faults = []scenario.Fault{
+			{At: breaks, Do: func(p *scenario.Pool) { p.Cut([]int{0, 1, 2, 3, 4}) }},
+			{At: heals, Do: (*scenario.Pool).Heal},
+		}
+	}
+	cut := func(x float64, spread scenario.Spread) scenario.Scenario {
+		return with(pool(10, constant(x), spread), "cut", halves)
+	}
+	return row{"partition", "10 s in two halves, N=10", []measure{
+		{
+			what: "part of the limit admitted meanwhile, at 10x", goal: between(.95, 1.02),
+			cases: []scenario.Scenario{cut(10, uniform), cut(10, zipf)},
+			of: func(r *scenario.Result) float64 {
+				average, _, _ := r.Course(breaks, heals)
+				return average
+			},
+		},
+		{
+			what: "lost in 5 s after it, at 0.9x", unit: "%", goal: atMost(0).within(.05), held: true,
+			cases: []scenario.Scenario{cut(.9, uniform), cut(.9, zipf)},
+			of:    func(r *scenario.Result) float64 { return math.Max(0, r.Under(heals, heals+5*second)) },
+		},
+		{
+			what: "most in 1 s after it, at 10x", cases: []scenario.Scenario{cut(10, uniform), cut(10, zipf)},
+			of: func(r *scenario.Result) float64 {
+				_, _, most := r.Course(heals, 40*second)
+				return most
+			},
+		},
+	}}
+}
+
+func crashRow() row {
+	home := func(s *scenario.Scenario) {
+		s.Faults = []scenario.Fault{{At: breaks, Do: func(p *scenario.Pool) { p.Crash(p.Home(0)) }}}
+	}
+	cases := []scenario.Scenario{
+		with(pool(10, constant(10), uniform), "crash", home), with(pool(10, constant(10), zipf), "crash", home),
+	}
+	return row{"crash", "crash of the key's rendezvous peer, N=10 at 10x", []measure{
+		{
+			what: "worst 1 s from then on", unit: "%", goal: atMost(0).within(.05), held: true, cases: cases,
+			of: func(r *scenario.Result) float64 { return r.Over(second, breaks, 20*second) },
+		},
+		{
+			what: "lowest 1 s, part of the limit", goal: atLeast(.85), held: true, cases: cases,
+			of: func(r *scenario.Result) float64 {
+				_, least, _ := r.Course(breaks, breaks+3*second)
+				return least
+			},
+		},
+		{
+			what: "settled again in", unit: "s", goal: atMost(.5), cases: cases,
+			of: func(r *scenario.Result) float64 { return r.Settled(breaks) },
+		},
+	}}
+}
+
+func rollingRow() row {
+	roll := func(s *scenario.Scenario) {
+		s.Duration = 60 * second
+		for i := range s.Nodes {
+			s.Faults = append(s.Faults, scenario.Fault{
+				At: breaks + limit.Span(4*i)*second, Do: func(p *scenario.Pool) { p.Restart(i, 2*second) },
+			})
+		}
+	}
+	cases := []scenario.Scenario{
+		with(pool(10, constant(10), uniform), "rolling", roll), with(pool(10, constant(2), zipf), "rolling", roll),
+	}
+	return row{"rolling", "restart of every node, one each 4 s, N=10", []measure{
+		{what: "worst 1 s", unit: "%", of: over1, goal: atMost(1), cases: cases},
+		{
+			what: "part of the limit admitted meanwhile", goal: atLeast(.98), held: true, cases: cases,
+			of: func(r *scenario.Result) float64 {
+				average, _, _ := r.Course(breaks, 50*second)
+				return average
+			},
+		},
+	}}
+}
+
+func fixedWindow(s *scenario.Scenario) {
+	s.Limit.Algorithm = policy.FixedWindow
+	s.Duration = 30 * second
+}

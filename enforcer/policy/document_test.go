@@ -1,0 +1,75 @@
+package policy_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"strings"
+	"testing"
+
+	"github.com/sluice-dev/sluice/enforcer/policy"
+)
+
+func zip(text []byte) []byte {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, _ = w.Write(text)
+	_ = w.Close()
+	return out.Bytes()
+}
+
+func TestWhatIsNoDocument(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		encoded []byte
+		want    string
+	}{
+		{"plain JSON", []byte(`{"version":1}`), "the document is not gzip"},
+		{"not JSON", zip([]byte(`version: 1`)), "the document is not valid JSON"},
+		{"two values", zip([]byte(`{"version":1} {}`)), "the document is not valid JSON"},
+		{"too large", zip(make([]byte, policy.MaxDocument+1)), "the document has more than 67108864 bytes"},
+	} {
+		if _, err := policy.Decode(c.encoded); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want %q in it", c.name, err, c.want)
+		}
+	}
+	if _, err := policy.Decode(zip([]byte(`{"version":1,"pool":"p","new":{"x":[1]}}`))); err != nil {
+		t.Errorf("a field that is not known: %v, want that it is ignored", err)
+	}
+}
+
+// FuzzDecode reads any bytes as a document, as they are and gzipped. What can be
+// read can be written and read again, and compiles or is refused by field.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"version":1,"pool":"default","policies":[{"namespace":"shop","name":"web","generation":3,"domain":"web","limits":[{"name":"l","when":["request.method == 'GET'"],"key":["request.headers['x-api-key']"],"algorithm":"TokenBucket","rate":{"requests":10,"per":"1s"},"burst":20,"cost":"2","overrides":[{"key":["a*"],"rate":{"requests":1,"per":"1h"}},{"key":["b"],"unlimited":true},{"key":["*"],"deny":true}]}]}]}`))
+	f.Add([]byte(`{"version":1,"policies":[{"domain":"d","limits":[{"name":"l","key":["descriptor['x']"],"algorithm":"FixedWindow","rate":{"requests":1,"per":"Month"},"mode":"Shadow"}]}]}`))
+	f.Add([]byte(`{"version":1,"policies":[{"limits":[{"algorithm":"SlidingWindow","rate":{"requests":1000000001,"per":"8785h"}}]}]}`))
+	f.Add([]byte(`{"version":2}`))
+	f.Add(zip([]byte(`{"version":1}`)))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		_, _ = policy.Decode(text)
+		d, err := policy.Decode(zip(text))
+		if err != nil {
+			return
+		}
+		encoded, err := policy.Encode(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := policy.Decode(encoded)
+		if err != nil || again.Digest() != d.Digest() {
+			t.Fatalf("what was read and written reads as %+v, %v, want %+v", again, err, d)
+		}
+		s, err := policy.Compile(d)
+		if err != nil {
+			if len(policy.Errors(err)) == 0 {
+				t.Errorf("refused without naming a field: %v", err)
+			}
+			return
+		}
+		for i := range d.Policies {
+			if s.Domain(d.Policies[i].Domain) == nil {
+				t.Errorf("the domain %q of a policy is not there", d.Policies[i].Domain)
+			}
+		}
+	})
+}
