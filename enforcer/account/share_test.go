@@ -20,7 +20,7 @@ func pooled(t testing.TB, o account.Options) (*account.Store, account.Ref) {
 	t.Helper()
 	s := newStore(t, o)
 	s.SetPool(10, delay)
-	return s, s.SetMeters(start, []account.Meter{{Limit: 1, Params: bucket(1000, limit.Hour, 1000), Flash: 1}})[0]
+	return s, s.SetMeters(start, []account.Meter{{Limit: 1, Params: bucket(1000, limit.Hour, 1000)}})[0]
 }
 
 // takeN charges n tokens, one by one.
@@ -42,23 +42,23 @@ func collect(hand func(limit.Instant, int, func(*share.Counter) bool), now limit
 
 func TestACounterIsSharedOnceTooMuchIsUntold(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		nodes int
-		flash float64
-		take  []limit.Amount // a second apart
-		want  bool
+		name     string
+		nodes    int
+		cautious bool
+		take     []limit.Amount // a second apart
+		want     bool
 	}{
-		{"a node that is alone shares nothing", 1, 1, []limit.Amount{900}, false},
-		{"less than a node's allowance", 10, 1, []limit.Amount{9}, false},
-		{"as much", 10, 1, []limit.Amount{10}, true},
-		{"what was given back is not gone", 10, 1, []limit.Amount{9, -5, 5}, false},
-		{"what leaks in a second is next to nothing", 10, 1, []limit.Amount{5, 4}, false},
-		{"it adds up", 10, 1, []limit.Amount{5, 6}, true},
-		{"a strict limit tells the first token", 10, 0, []limit.Amount{1}, true},
+		{"a node that is alone shares nothing", 1, false, []limit.Amount{900}, false},
+		{"less than a node's allowance", 10, false, []limit.Amount{9}, false},
+		{"as much", 10, false, []limit.Amount{10}, true},
+		{"what was given back is not gone", 10, false, []limit.Amount{9, -5, 5}, false},
+		{"what leaks in a second is next to nothing", 10, false, []limit.Amount{5, 4}, false},
+		{"it adds up", 10, false, []limit.Amount{5, 6}, true},
+		{"a cautious limit tells the first token", 10, true, []limit.Amount{1}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStore(t, account.Options{})
-			ref := s.SetMeters(start, []account.Meter{{Limit: 1, Params: bucket(1000, limit.Hour, 1000), Flash: c.flash}})[0]
+			ref := s.SetMeters(start, []account.Meter{{Limit: 1, Params: bucket(1000, limit.Hour, 1000), Cautious: c.cautious}})[0]
 			s.SetPool(c.nodes, delay)
 			now := start
 			for _, cost := range c.take {
@@ -293,17 +293,17 @@ func TestTheRuleFollowsThePool(t *testing.T) {
 	if alone() {
 		t.Error("one of two nodes shares nothing")
 	}
-	if p, r := s.Rule(ref); *p != bucket(1000, limit.Hour, 1000) || *r != share.NewRule(p, 2, delay, 0) {
+	if p, r := s.Rule(ref); *p != bucket(1000, limit.Hour, 1000) || *r != share.NewRule(p, 2, delay, false) {
 		t.Errorf("Rule() = %+v, %+v", p, r)
 	}
 	fast := bucket(2000, limit.Hour, 2000)
-	ref = s.SetMeters(start, []account.Meter{{Limit: 1, Params: fast, Flash: .5}})[0]
-	if _, r := s.Rule(ref); *r != share.NewRule(&fast, 2, delay, .5) {
+	ref = s.SetMeters(start, []account.Meter{{Limit: 1, Params: fast}})[0]
+	if _, r := s.Rule(ref); *r != share.NewRule(&fast, 2, delay, false) {
 		t.Errorf("after another limit the rule is %+v", r)
 	}
-	strict := s.SetMeters(start, []account.Meter{{Limit: 1, Params: fast, Flash: .25}})[0]
-	if _, r := s.Rule(strict); *r != share.NewRule(&fast, 2, delay, .25) {
-		t.Errorf("after another part for a flash the rule is %+v", r)
+	cautious := s.SetMeters(start, []account.Meter{{Limit: 1, Params: fast, Cautious: true}})[0]
+	if _, r := s.Rule(cautious); *r != share.NewRule(&fast, 2, delay, true) {
+		t.Errorf("after it became cautious the rule is %+v", r)
 	}
 	s.SetPool(1, delay)
 	if !alone() {

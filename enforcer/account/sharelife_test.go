@@ -91,7 +91,7 @@ func TestSharedCountersExpireAndAreEvicted(t *testing.T) {
 func TestARescaledCounterStaysShared(t *testing.T) {
 	s, ref := pooled(t, account.Options{})
 	takeN(s, start, key(1), ref, 400)
-	next := s.SetMeters(start, []account.Meter{{Limit: 1, Params: bucket(2000, limit.Hour, 2000), Flash: 1}})[0]
+	next := s.SetMeters(start, []account.Meter{{Limit: 1, Params: bucket(2000, limit.Hour, 2000)}})[0]
 	if got := left(s, start, key(1), next); got != 1600 || s.Shared() != 1 {
 		t.Errorf("%d left and %d shared, want 1600 and 1", got, s.Shared())
 	}
@@ -113,7 +113,7 @@ func TestAThinnedRequestIsToldToComeBack(t *testing.T) {
 	s := newStore(t, account.Options{})
 	s.SetPool(2, delay)
 	p := bucket(100, limit.Second, 100)
-	ref := s.SetMeters(start, []account.Meter{{Limit: 1, Params: p, Flash: 1}})[0]
+	ref := s.SetMeters(start, []account.Meter{{Limit: 1, Params: p}})[0]
 	s.With(start, key(1), ref, true, func(c *share.Counter) {
 		c.Hear(start, &share.State{Level: 3, Rate: 95, Demand: 10_000, Others: 1})
 	})
@@ -125,6 +125,48 @@ func TestAThinnedRequestIsToldToComeBack(t *testing.T) {
 	if got := charge[0].Reading; got != want {
 		t.Errorf("it was told %+v, want %+v", got, want)
 	}
+}
+
+// Under a spray of keys not all of them are shared: the others count for
+// themselves, and lose nothing.
+func TestHowManyCountersAreShared(t *testing.T) {
+	const most = 1024 // of so small a store
+	s, ref := pooled(t, account.Options{MaxKeys: 4096})
+	for i := range uint64(3000) {
+		takeN(s, start, key(i), ref, 20)
+	}
+	if got := s.Shared(); got != most || s.Stats().Shared != most {
+		t.Errorf("%d of 3000 counters are shared, %d by the statistics, want %d", got, s.Stats().Shared, most)
+	}
+	collect(s.Changed, start, 10_000, false)
+	for i := range uint64(3000) {
+		takeN(s, start, key(i), ref, 1)
+	}
+	told := int64(0)
+	s.Changed(start, 10_000, func(c *share.Counter) bool {
+		told = max(told, c.Report(start).Taken)
+		return true
+	})
+	if told != 21 {
+		t.Errorf("%d tokens of a counter are told, want all 21", told)
+	}
+}
+
+// The driver is woken once when there is something to tell, until it has looked.
+func TestWake(t *testing.T) {
+	woken := 0
+	s, ref := pooled(t, account.Options{Wake: func() { woken++ }})
+	step := func(what string, want int, do func()) {
+		t.Helper()
+		if do(); woken != want {
+			t.Errorf("%s: woken %d times, want %d", what, woken, want)
+		}
+	}
+	step("what is not worth a word", 0, func() { takeN(s, start, key(1), ref, 9) })
+	step("a counter that is shared", 1, func() { takeN(s, start, key(1), ref, 1) })
+	step("others meanwhile", 1, func() { takeN(s, start, key(2), ref, 50) })
+	step("nothing new", 1, func() { collect(s.Changed, start, 10, true) })
+	step("a request after it has looked", 2, func() { take(s, start, key(1), ref) })
 }
 
 // TestSharingUnderFire has requests race with the protocol: no deadlock, no race,

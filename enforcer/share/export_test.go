@@ -5,6 +5,9 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
+// Tolerance is how wrong a view may become.
+const Tolerance = tolerance
+
 // Level is what a node believes is left, of a settled state, in fractions.
 func (l *Local) Level(p *decide.Params, s decide.State, now limit.Instant) float64 {
 	return p.Level(s, now) - l.rest

@@ -14,6 +14,9 @@ const (
 	start = limit.Instant(1_760_000_000_000_000_000)
 	delay = 8 * limit.Millisecond
 	tick  = 5 * limit.Millisecond
+
+	// noticed is after what time a loss on the network is noticed.
+	noticed = 100 * limit.Millisecond
 )
 
 func bucket(requests limit.Amount, per limit.Span, burst limit.Amount) decide.Params {
@@ -58,8 +61,8 @@ type node struct {
 	seq   uint32
 }
 
-func newPool(p decide.Params, nodes int, flash float64, seed uint64) *pool {
-	c := &pool{World: sim.New(seed, start), params: p, rule: share.NewRule(&p, nodes, delay, flash)}
+func newPool(p decide.Params, nodes int, cautious bool, seed uint64) *pool {
+	c := &pool{World: sim.New(seed, start), params: p, rule: share.NewRule(&p, nodes, delay, cautious)}
 	c.home = share.NewHome(&c.rule, start, start)
 	for range nodes {
 		c.nodes = append(c.nodes, &node{})
@@ -157,23 +160,31 @@ func (c *pool) tell(i int) {
 	}
 }
 
-// report puts a report on the network.
+// report puts a report on the network. One that is lost is noticed, as the
+// protocol does.
 func (c *pool) report(i int, rep share.Report) {
 	c.reports++
 	c.seq++
 	from := share.Sender{Node: int32(i), Life: 1, Seq: c.seq}
-	c.send(i, func() { c.home.Apply(&c.params, &c.rule, from, &rep, c.Now()) })
+	arrives := c.send(i, func() { c.home.Apply(&c.params, &c.rule, from, &rep, c.Now()) })
+	if l := c.nodes[i].local; !arrives && l != nil {
+		c.At(c.Now().Add(noticed), l.Again)
+	}
 }
 
 // check has the home tell whom it has to.
-func (c *pool) check() { c.home.Check(&c.params, &c.rule, c.Now(), limit.Second, -1, -1, c) }
+func (c *pool) check() {
+	c.home.Check(&c.params, &c.rule, c.Now(), share.Pool{Missing: limit.Second}, -1, -1, c)
+}
 
 // Tell implements share.Audience.
 func (c *pool) Tell(i int32, s *share.State) {
 	c.states++
 	c.seq++
 	told, seq := *s, c.seq
-	c.send(int(i), func() { c.hear(int(i), &told, seq) })
+	if !c.send(int(i), func() { c.hear(int(i), &told, seq) }) {
+		c.At(c.Now().Add(noticed), func() { c.home.Doubt(i) })
+	}
 }
 
 // TellRest implements share.Audience.
@@ -203,8 +214,9 @@ func (c *pool) hear(i int, s *share.State, seq uint32) {
 	counter.Hear(c.Now(), s)
 }
 
-// send has f run when and as often as the network delivers it.
-func (c *pool) send(i int, f func()) {
+// send has f run when and as often as the network delivers it, and says whether
+// it does at all.
+func (c *pool) send(i int, f func()) (arrives bool) {
 	var link sim.Link
 	if c.link != nil {
 		link = c.link(i)
@@ -215,10 +227,11 @@ func (c *pool) send(i int, f func()) {
 			if link.Max > link.Min {
 				d += limit.Span(c.Rand().Int64N(int64(link.Max - link.Min)))
 			}
+			arrives = true
 			c.At(c.Now().Add(d), f)
 		}
 		if c.Rand().Float64() >= link.Repeat {
-			return
+			return arrives
 		}
 	}
 }

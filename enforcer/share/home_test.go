@@ -19,7 +19,7 @@ type books struct {
 }
 
 func newBooks(p decide.Params, nodes int, ready limit.Instant) *books {
-	b := &books{params: p, rule: share.NewRule(&p, nodes, delay, 1), told: map[int32]share.State{}}
+	b := &books{params: p, rule: share.NewRule(&p, nodes, delay, false), told: map[int32]share.State{}}
 	b.Home = share.NewHome(&b.rule, start, ready)
 	return b
 }
@@ -33,7 +33,7 @@ func (b *books) level(at limit.Instant) float64 { return b.Level(&b.params, &b.r
 func (b *books) check(at limit.Instant, self, heir int32) {
 	clear(b.told)
 	b.rest = nil
-	b.Check(&b.params, &b.rule, at, limit.Second, self, heir, b)
+	b.Check(&b.params, &b.rule, at, share.Pool{Missing: limit.Second}, self, heir, b)
 }
 
 func (b *books) Tell(node int32, s *share.State) { b.told[node] = *s }

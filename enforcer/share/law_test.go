@@ -15,7 +15,7 @@ import (
 func TestTokensAreConserved(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		nodes := rapid.IntRange(2, 5).Draw(t, "nodes")
-		c := newPool(hourly, nodes, 1, rapid.Uint64().Draw(t, "seed"))
+		c := newPool(hourly, nodes, false, rapid.Uint64().Draw(t, "seed"))
 		take := func(i, n int) {
 			for range n {
 				c.ask(i, 1)

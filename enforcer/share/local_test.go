@@ -19,7 +19,7 @@ type end struct {
 }
 
 func newEnd(p decide.Params, nodes int) *end {
-	e := &end{params: p, rule: share.NewRule(&p, nodes, delay, 1)}
+	e := &end{params: p, rule: share.NewRule(&p, nodes, delay, false)}
 	e.local.Start(&e.rule, start, e.state, 0, 0, 1)
 	return e
 }
@@ -53,7 +53,7 @@ func (e *end) level(now limit.Instant) float64 {
 // request.
 func TestANodeThatIsAskedAloneIsNeverThinned(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, _, _ := rules(t, 1)
+		p, _, _ := rules(t, false)
 		e := newEnd(p, rapid.IntRange(2, 100).Draw(t, "pool"))
 		if rapid.Bool().Draw(t, "heard") {
 			e.hear(start, share.State{Level: float64(p.Burst())})
@@ -79,7 +79,7 @@ func TestANodeThatIsAskedAloneIsNeverThinned(t *testing.T) {
 // Whatever a home says, a node alone never exceeds the limit.
 func TestANodeNeverExceedsTheLimitAlone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, _, _ := rules(t, 1)
+		p, _, _ := rules(t, false)
 		e := newEnd(p, 5)
 		var naive decide.State // of what was admitted here
 		now := start
@@ -108,7 +108,7 @@ func TestANodeNeverExceedsTheLimitAlone(t *testing.T) {
 // is asked.
 func TestNodesWithEqualViewsHaveOneChance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, rule, _ := rules(t, 1)
+		p, rule, _ := rules(t, false)
 		nodes := rapid.IntRange(2, 20).Draw(t, "users")
 		asked := rapid.IntRange(2, 300).Draw(t, "requests each")
 		level := rapid.Float64Range(-1, float64(p.Burst())).Draw(t, "level")

@@ -26,7 +26,7 @@ func TestWhenTheHomeHearsOfACounter(t *testing.T) {
 		{"more than that for longer", 1000, 4 * limit.Second, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := newPool(bucket(10_000, limit.Second, 10_000), 3, 1, 1).drive()
+			p := newPool(bucket(10_000, limit.Second, 10_000), 3, false, 1).drive()
 			got := p.offer(0, c.perSec, c.d, 1)
 			p.Run(c.d + 10*limit.Millisecond)
 			if told := p.reports > 0; told != c.want {
@@ -44,7 +44,7 @@ func TestWhenTheHomeHearsOfACounter(t *testing.T) {
 func TestEveryTokenIsToldOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		// Of a window of an hour nothing comes in and next to nothing leaks.
-		c := newPool(hourly, 3, 1, rapid.Uint64().Draw(t, "seed"))
+		c := newPool(hourly, 3, false, rapid.Uint64().Draw(t, "seed"))
 		n := c.nodes[0]
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			if rapid.IntRange(0, 2).Draw(t, "step") == 0 {
@@ -71,7 +71,7 @@ func TestEveryTokenIsToldOnce(t *testing.T) {
 
 // A node that goes back to silence says so: nobody extrapolates it any more.
 func TestANodeThatTakesLittleAgainIsSupposedToTakeNothing(t *testing.T) {
-	c := newPool(bucket(1000, limit.Second, 1000), 3, 1, 1).drive()
+	c := newPool(bucket(1000, limit.Second, 1000), 3, false, 1).drive()
 	c.link = lan
 	c.offer(0, 500, 5*limit.Second, 1)
 	c.Run(4 * limit.Second)
