@@ -59,7 +59,7 @@ func (c *counters) know(now limit.Instant, known map[uint64]decide.Params) {
 	ids := slices.Sorted(maps.Keys(known))
 	all := make([]account.Meter, len(ids))
 	for i, id := range ids {
-		all[i] = account.Meter{Limit: id, Params: known[id], Flash: 1}
+		all[i] = account.Meter{Limit: id, Params: known[id]}
 	}
 	c.refs = map[uint64]account.Ref{}
 	for i, ref := range c.SetMeters(now, all) {
@@ -159,7 +159,7 @@ func (p *pool) boot(i int, born limit.Instant) {
 	p.lives++
 	n := &node{counters: newCounters(p.t, limits())}
 	var err error
-	n.Node, err = gossip.New(gossip.Options{
+	n.Node, err = gossip.New(gossip.Options{MaxHomes: 10_000,
 		Name: nameOf(i), Counters: n.counters,
 		Seed: gossip.Seed{Value: [16]byte{0: byte(i + 1), 15: p.lives}, Born: born},
 	})

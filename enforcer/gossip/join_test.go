@@ -12,7 +12,7 @@ func TestWhenANodeHasJoined(t *testing.T) {
 	peer := gossip.Member{Name: "b", Address: "b", State: gossip.Alive}
 	gone := gossip.Member{Name: "c", Address: "c", State: gossip.Unreachable}
 	fresh := func(t *testing.T) (*gossip.Node, *sent) {
-		n, err := gossip.New(gossip.Options{Name: "a", Counters: newCounters(t, limits()), Seed: poolSeed})
+		n, err := gossip.New(gossip.Options{Name: "a", Counters: newCounters(t, limits()), MaxHomes: 10_000, Seed: poolSeed})
 		if err != nil {
 			t.Fatal(err)
 		}

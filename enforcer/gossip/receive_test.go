@@ -59,7 +59,7 @@ func newLone(t testing.TB) *lone {
 	t.Helper()
 	n := &lone{t: t, counters: newCounters(t, limits())}
 	var err error
-	n.Node, err = gossip.New(gossip.Options{Name: "a", Counters: n.counters, Seed: poolSeed})
+	n.Node, err = gossip.New(gossip.Options{Name: "a", Counters: n.counters, MaxHomes: 10_000, Seed: poolSeed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,8 +105,8 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		options gossip.Options
 		want    string
 	}{
-		{"no name", gossip.Options{Counters: c}, `node name "": use 1 to 253 bytes`},
-		{"a name that is too long", gossip.Options{Name: limit.NodeID(strings.Repeat("n", 254)), Counters: c}, "use 1 to 253 bytes"},
+		{"no name", gossip.Options{Counters: c, MaxHomes: 10_000}, `node name "": use 1 to 253 bytes`},
+		{"a name that is too long", gossip.Options{Name: limit.NodeID(strings.Repeat("n", 254)), Counters: c, MaxHomes: 10_000}, "use 1 to 253 bytes"},
 		{"no counters", gossip.Options{Name: "a"}, "gossip needs Counters"},
 	} {
 		if n, err := gossip.New(c.options); n != nil || err == nil || !strings.Contains(err.Error(), c.want) {
