@@ -59,7 +59,7 @@ func (c *counters) know(now limit.Instant, known map[uint64]decide.Params) {
 	ids := slices.Sorted(maps.Keys(known))
 	all := make([]account.Meter, len(ids))
 	for i, id := range ids {
-		all[i] = account.Meter{Limit: id, Params: known[id], Flash: 1}
+		all[i] = account.Meter{Limit: id, Params: known[id]}
 	}
 	c.refs = map[uint64]account.Ref{}
 	for i, ref := range c.SetMeters(now, all) {
@@ -160,7 +160,7 @@ func (p *pool) boot(i int, born limit.Instant) {
 	n := &node{counters: newCounters(p.t, limits())}
 	var err error
 	n.Node, err = gossip.New(gossip.Options{
-		Name: nameOf(i), Counters: n.counters,
+		Name: nameOf(i), Counters: n.counters, MaxHomes: 10_000,
 		Seed: gossip.Seed{Value: [16]byte{0: byte(i + 1), 15: p.lives}, Born: born},
 	})
 	if err != nil {
@@ -205,7 +205,12 @@ func (c checked) Send(to string, frame []byte) {
 
 // view is the pool as node i sees it.
 func (p *pool) view(i int) gossip.View {
-	v := gossip.View{Expected: len(p.addrs), Leaving: p.leaves[i]}
+	v := gossip.View{Leaving: p.leaves[i]}
+	for _, n := range p.nodes {
+		if n != nil {
+			v.Expected++
+		}
+	}
 	for j, addr := range p.addrs {
 		state := gossip.Alive
 		switch {
