@@ -16,6 +16,10 @@ const (
 	// be told at once.
 	urgentTokens = 2
 
+	// handOvers is how often a former home hands a counter over, in case a frame is
+	// lost.
+	handOvers = 3
+
 	// homeSweepTicks is in how many Ticks every home is looked at.
 	homeSweepTicks = 20
 )
@@ -26,6 +30,8 @@ type home struct {
 	share.ID
 	dirty bool
 	place int // in homes.list
+
+	handed int // how often it was handed over to the home that is elsewhere now
 }
 
 // homes are the counters whose home this node is.
@@ -194,8 +200,10 @@ func (n *Node) keepHome(now limit.Instant, h *home, out Outbox) bool {
 			n.room(now, to, out, sent{ID: h.ID})
 			to.out.report(&h.ID, &rep)
 		}
-		return h.dirty
+		h.handed++
+		return h.dirty || h.handed < handOvers
 	}
+	h.handed = 0
 	n.checkHome(now, h, out)
 	return true
 }

@@ -25,6 +25,7 @@ type peer struct {
 	life, former uint64
 	heard        bool
 	lastHeard    limit.Instant
+	settled      bool // it has joined: before that it is nobody's home
 
 	greetAt limit.Instant // when to tell it our name and seed
 	pull    pull          // what we ask of it
@@ -72,6 +73,10 @@ func (n *Node) hear(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 		n.rebuild(now)
 	}
 	p.heard, p.lastHeard = true, now
+	if f.settled && !p.settled {
+		p.settled = true
+		n.rebuild(now)
+	}
 	if f.kind == kindHello {
 		return n.agree(now, p, f, out)
 	}
