@@ -44,6 +44,10 @@ func samples() map[string]struct {
 			gossip.NewHello(header, gossip.Seed{Value: [16]byte([]byte("seed of 16 bytes")), Born: 0x61}, "node-a"),
 			head("01") + hex.EncodeToString([]byte("seed of 16 bytes")) + "0000000000000061" + hex.EncodeToString([]byte("node-a")),
 		},
+		"an acknowledgement": {
+			gossip.NewCounts(gossip.Header{Life: 1, Seq: 2, Tag: 3, Acks: true, Ack: 4, Mask: 5}),
+			"020202" + "0000000000000001" + "00000002" + "00000003" + "00000004" + "00000005",
+		},
 		"a question": {gossip.NewPull(header, 7), head("03") + "00000007"},
 		"a report that says as little as possible": {
 			gossip.NewCounts(header, report(id, share.Report{Taken: 1, Level: 2})),
@@ -179,6 +183,7 @@ func TestMalformedFramesAreRefused(t *testing.T) {
 		{"a hello without a name", hello[:len(hello)-6]},
 		{"a name that is too long", append(append([]byte(nil), hello...), strings.Repeat("n", 250)...)},
 		{"a question with more behind it", append(append([]byte(nil), all["a question"].frame...), 0)},
+		{"a question that acknowledges something", edit(append(append([]byte(nil), all["a question"].frame...), 0, 0, 0, 0, 0, 0, 0, 0), 2, 3)},
 		{"a page beyond the last", edit(page, 23, 0, 0, 0, 3)},
 		{"too many pages", edit(page, 27, 0, 0x20)},
 		{"a counter without a key", gossip.NewCounts(header, report(zero, share.Report{}))},
@@ -208,7 +213,7 @@ func TestEveryTruncationIsRefused(t *testing.T) {
 			}
 		case strings.Contains(name, "two of other"): // an end of an entry is an end of a frame
 			ends[19], ends[len(c.frame)-29], ends[len(c.frame)-29-20] = true, true, true
-		case strings.Contains(name, "question"):
+		case strings.Contains(name, "question"), strings.Contains(name, "acknowledgement"):
 		case strings.Contains(name, "page"):
 			ends[31] = true
 		default:

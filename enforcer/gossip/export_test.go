@@ -16,9 +16,11 @@ type Entry struct {
 
 // Header is what a frame begins with.
 type Header struct {
-	Settled  bool
-	Life     uint64
-	Seq, Tag uint32
+	Settled   bool
+	Life      uint64
+	Seq, Tag  uint32
+	Acks      bool // of counts: Ack and Mask say what has arrived
+	Ack, Mask uint32
 }
 
 // NewCounts, NewPage, NewPull and NewHello encode frames.
@@ -46,6 +48,9 @@ func NewHello(h Header, seed Seed, name string) []byte {
 func (h Header) write(k kind, body []byte, entries []Entry) []byte {
 	var w writer
 	w.begin(k, h.Settled, h.Life, h.Tag)
+	if h.Acks {
+		w.acknowledge(receipt{h.Ack, h.Mask})
+	}
 	w.buf = append(w.buf, body...)
 	for i := range entries {
 		if e := &entries[i]; e.State != nil {
@@ -71,7 +76,11 @@ func Decode(b []byte) (h Header, entries []Entry, err error) {
 			entries = append(entries, Entry{ID: e.ID, Report: &e.report})
 		}
 	}
-	return Header{f.settled, f.life, f.seq, f.tag}, entries, nil
+	h = Header{Settled: f.settled, Life: f.life, Seq: f.seq, Tag: f.tag}
+	if f.acks {
+		h.Acks, h.Ack, h.Mask = true, f.ack.last, f.ack.mask
+	}
+	return h, entries, nil
 }
 
 // Reencode decodes a frame and encodes it again.
@@ -98,6 +107,19 @@ const (
 	MaxEntry = maxEntrySize
 	MaxPages = maxPages
 )
+
+// Receipt says which frames have arrived.
+type Receipt struct{ r receipt }
+
+// Note adds a frame, and Has says whether one is known to have arrived.
+func (r *Receipt) Note(seq uint32)     { r.r.note(seq) }
+func (r *Receipt) Has(seq uint32) bool { return r.r.has(seq) }
+
+// OvertakenBy is how many later frames arrive before one counts as lost.
+const OvertakenBy = overtakenBy
+
+// LostAfter is when it does without them.
+const LostAfter = lostAfter
 
 // Tag is what frames carry of a seed.
 func (s Seed) Tag() uint32 { return s.tag() }

@@ -159,8 +159,8 @@ func (p *pool) boot(i int, born limit.Instant) {
 	p.lives++
 	n := &node{counters: newCounters(p.t, limits())}
 	var err error
-	n.Node, err = gossip.New(gossip.Options{MaxHomes: 10_000,
-		Name: nameOf(i), Counters: n.counters,
+	n.Node, err = gossip.New(gossip.Options{
+		Name: nameOf(i), Counters: n.counters, MaxHomes: 10_000,
 		Seed: gossip.Seed{Value: [16]byte{0: byte(i + 1), 15: p.lives}, Born: born},
 	})
 	if err != nil {
@@ -205,7 +205,12 @@ func (c checked) Send(to string, frame []byte) {
 
 // view is the pool as node i sees it.
 func (p *pool) view(i int) gossip.View {
-	v := gossip.View{Expected: len(p.addrs), Leaving: p.leaves[i]}
+	v := gossip.View{Leaving: p.leaves[i]}
+	for _, n := range p.nodes {
+		if n != nil {
+			v.Expected++
+		}
+	}
 	for j, addr := range p.addrs {
 		state := gossip.Alive
 		switch {

@@ -12,7 +12,7 @@ func TestWhenANodeHasJoined(t *testing.T) {
 	peer := gossip.Member{Name: "b", Address: "b", State: gossip.Alive}
 	gone := gossip.Member{Name: "c", Address: "c", State: gossip.Unreachable}
 	fresh := func(t *testing.T) (*gossip.Node, *sent) {
-		n, err := gossip.New(gossip.Options{Name: "a", Counters: newCounters(t, limits()), MaxHomes: 10_000, Seed: poolSeed})
+		n, err := gossip.New(gossip.Options{Name: "a", Counters: newCounters(t, limits()), MaxHomes: 1000, Seed: poolSeed})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,6 +58,19 @@ func TestWhenANodeHasJoined(t *testing.T) {
 		n.Start(began.Add(limit.Minute))
 		if !n.Joined() {
 			t.Error("a new peer made it unready")
+		}
+	})
+	t.Run("as many as are expected are waited for", func(t *testing.T) {
+		n, out := fresh(t)
+		n.Start(start)
+		n.SetView(start, gossip.View{Expected: 2})
+		n.Tick(start.Add(limit.Second), out)
+		if n.Joined() {
+			t.Error("joined before it met the other one")
+		}
+		n.SetView(start.Add(limit.Second), gossip.View{Expected: 1})
+		if !n.Joined() {
+			t.Error("not joined when nobody is expected any more")
 		}
 	})
 	t.Run("peers that appear meanwhile are waited for", func(t *testing.T) {
@@ -158,13 +171,7 @@ func TestANodeThatJoinsKnowsWhoIsNearTheLimit(t *testing.T) {
 func TestWhatIsHandedToANodeThatJoins(t *testing.T) {
 	n := newLone(t)
 	for i, taken := range []int64{200, 300, 900} {
-		var k limit.Key
-		for j := uint64(i * 1000); ; j++ {
-			if k = key(j); owner(k, "a", "b", "c") == "a" {
-				break
-			}
-		}
-		frame := gossip.NewCounts(n.header(7), report(share.ID{Key: k, Limit: daily}, share.Report{Taken: taken, Level: float64(1000 - taken), Era: 1, Fresh: true}))
+		frame := gossip.NewCounts(n.header(7), report(share.ID{Key: keysFor("a", i), Limit: daily}, share.Report{Taken: taken, Level: float64(1000 - taken), Era: 1, Fresh: true}))
 		if err := n.receive(start, "b", frame); err != nil {
 			t.Fatal(err)
 		}

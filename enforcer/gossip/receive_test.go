@@ -59,7 +59,7 @@ func newLone(t testing.TB) *lone {
 	t.Helper()
 	n := &lone{t: t, counters: newCounters(t, limits())}
 	var err error
-	n.Node, err = gossip.New(gossip.Options{Name: "a", Counters: n.counters, MaxHomes: 10_000, Seed: poolSeed})
+	n.Node, err = gossip.New(gossip.Options{Name: "a", Counters: n.counters, MaxHomes: 1000, Seed: poolSeed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,14 +83,18 @@ func (n *lone) receive(now limit.Instant, from string, frame []byte) error {
 	return n.Receive(now, from, frame, &n.out)
 }
 
-// keyFor returns a key whose home is the node itself, or one of its peers.
-func keyFor(home string) limit.Key {
-	for i := range uint64(1000) {
+// keyFor returns a key whose home is the node itself, or one of its peers; keysFor
+// the n-th of those.
+func keyFor(home string) limit.Key { return keysFor(home, 0) }
+
+func keysFor(home string, n int) limit.Key {
+	for i := uint64(0); ; i++ {
 		if owner(key(i), "a", "b", "c") == home {
-			return key(i)
+			if n--; n < 0 {
+				return key(i)
+			}
 		}
 	}
-	panic("no key for " + home)
 }
 
 // left is what the node would grant of a counter.
@@ -105,9 +109,10 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		options gossip.Options
 		want    string
 	}{
-		{"no name", gossip.Options{Counters: c, MaxHomes: 10_000}, `node name "": use 1 to 253 bytes`},
-		{"a name that is too long", gossip.Options{Name: limit.NodeID(strings.Repeat("n", 254)), Counters: c, MaxHomes: 10_000}, "use 1 to 253 bytes"},
-		{"no counters", gossip.Options{Name: "a"}, "gossip needs Counters"},
+		{"no name", gossip.Options{Counters: c, MaxHomes: 1}, `node name "": use 1 to 253 bytes`},
+		{"a name that is too long", gossip.Options{Name: limit.NodeID(strings.Repeat("n", 254)), Counters: c, MaxHomes: 1}, "use 1 to 253 bytes"},
+		{"no counters", gossip.Options{Name: "a", MaxHomes: 1}, "gossip needs Counters"},
+		{"no room", gossip.Options{Name: "a", Counters: c}, "MaxHomes of at least 1"},
 	} {
 		if n, err := gossip.New(c.options); n != nil || err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: New() = %v, %v, want an error with %q", c.name, n, err, c.want)
