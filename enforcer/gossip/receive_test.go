@@ -57,18 +57,32 @@ var poolSeed = gossip.Seed{Value: [16]byte([]byte("seed of the pool")), Born: 1}
 
 func newLone(t testing.TB) *lone {
 	t.Helper()
+	n := newJoiner(t, start.Add(-4*limit.Second)) // so long ago that it has joined without an answer
+	n.Tick(start, &n.out)
+	for i, peer := range []string{"b", "c"} { // which have joined, too
+		if err := n.receive(start, peer, gossip.NewHello(n.header(uint64(7+2*i)), poolSeed, peer)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.out.take()
+	return n
+}
+
+// newJoiner is one that has just started, as have its peers.
+func newJoiner(t testing.TB, now limit.Instant) *lone {
+	t.Helper()
 	n := &lone{t: t, counters: newCounters(t, limits())}
 	var err error
 	n.Node, err = gossip.New(gossip.Options{Name: "a", Counters: n.counters, MaxHomes: 1000, Seed: poolSeed})
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.SetView(start, gossip.View{Expected: 3, Members: []gossip.Member{
+	n.SetView(now, gossip.View{Expected: 3, Members: []gossip.Member{
 		{Name: "b", Address: "b", State: gossip.Alive},
 		{Name: "c", Address: "c", State: gossip.Alive},
 	}})
-	n.Start(start)
-	n.Tick(start, &n.out)
+	n.Start(now)
+	n.Tick(now, &n.out)
 	return n
 }
 

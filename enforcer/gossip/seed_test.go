@@ -114,7 +114,7 @@ func TestWhoseSeedIsKept(t *testing.T) {
 		{"the same is nothing new", true, false, poolSeed, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := newLone(t)
+			n := newJoiner(t, start)
 			if c.joined {
 				n.Tick(start.Add(limit.Hour), &n.out)
 			}

@@ -98,7 +98,7 @@ func (p *pool) entries() (n uint64) {
 }
 
 func TestHowSoonANodeWantsToBeCalled(t *testing.T) {
-	n := newLone(t)
+	n := newJoiner(t, start)
 	now := start.Add(limit.Second)
 	if next := n.Tick(now, &n.out); next != gossip.Interval {
 		t.Errorf("with nothing to do it is to be called in %v, want %v", next.Duration(), gossip.Interval.Duration())
