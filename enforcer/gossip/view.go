@@ -113,6 +113,7 @@ func (n *Node) rebuild(now limit.Instant) {
 	}
 	n.ring = ring.New(nodes)
 	n.view++
+	n.homes.moving = len(n.homes.list)
 	n.counters.SetPool(max(reached, len(n.byAddr)+1))
 	// Those who reach most of the pool may suppose that the rest is down. Any
 	// others may be on the small side of a split network, or on one of two equal
