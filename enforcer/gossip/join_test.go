@@ -109,25 +109,16 @@ func TestPagesOfAHandOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A node that joins is nobody's home yet.
-	var ofB, ofC []limit.Key
-	for i := range uint64(20) {
-		if owner(key(i), "b", "c") == "b" {
-			ofB = append(ofB, key(i))
-		} else {
-			ofC = append(ofC, key(i))
-		}
-	}
 	ms := limit.Millisecond
-	deliver(0, "b", 7, 1, 2, 3, ofB[0])
-	deliver(ms, "c", 8, 1, 0, 1, ofC[0])
-	deliver(2*ms, "b", 7, 1, 0, 3, ofB[1])
-	deliver(3*ms, "b", 7, 1, 0, 3, ofB[1])
-	deliver(4*ms, "b", 7, 99, 1, 3, ofB[2]) // of another question
+	deliver(0, "c", 8, 1, 0, 1, keyFor("c"))
+	deliver(ms, "b", 7, 1, 2, 3, mine)
+	deliver(2*ms, "b", 7, 1, 0, 3, theirs)
+	deliver(3*ms, "b", 7, 1, 0, 3, theirs)
+	deliver(4*ms, "b", 7, 99, 1, 3, theirs) // of another question
 	if n.Joined() {
 		t.Fatal("joined without the second page of three")
 	}
-	for _, k := range []limit.Key{ofB[0], ofB[1], ofB[2], ofC[0]} {
+	for _, k := range []limit.Key{mine, theirs, keyFor("c")} {
 		if got := n.left(start, k, daily); got != 250 {
 			t.Errorf("%d left of a counter that came, want 250", got)
 		}
@@ -141,7 +132,7 @@ func TestPagesOfAHandOver(t *testing.T) {
 	if got := countKind(n.out.take(), 3); got != 1 {
 		t.Errorf("it asked %d peers again, want the one whose page is missing", got)
 	}
-	deliver(210*ms, "b", 7, 2, 0, 1, ofB[3])
+	deliver(210*ms, "b", 7, 2, 0, 1, theirs)
 	if !n.Joined() {
 		t.Error("not joined with all pages of the second answer")
 	}
@@ -182,7 +173,7 @@ func TestANodeThatJoinsKnowsWhoIsNearTheLimit(t *testing.T) {
 
 // A peer that joins gets what is below three quarters, and nothing else.
 func TestWhatIsHandedToANodeThatJoins(t *testing.T) {
-	n := newJoined(t)
+	n := newLone(t)
 	for i, taken := range []int64{200, 300, 900} {
 		frame := gossip.NewCounts(n.header(7), report(share.ID{Key: keysFor("a", i), Limit: daily}, share.Report{Taken: taken, Level: float64(1000 - taken), Era: 1, Fresh: true}))
 		if err := n.receive(start, "b", frame); err != nil {

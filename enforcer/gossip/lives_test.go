@@ -15,7 +15,7 @@ func TestARestartedPeerIsANewNode(t *testing.T) {
 	say := func(h gossip.Header, taken int64, era uint16) []byte {
 		return gossip.NewCounts(h, report(id, share.Report{Taken: taken, Level: float64(1000 - taken), Era: era, Fresh: true}))
 	}
-	n := newJoined(t)
+	n := newLone(t)
 	late := n.header(7)
 	for _, step := range []struct {
 		name  string
@@ -41,7 +41,7 @@ func TestARestartedPeerIsANewNode(t *testing.T) {
 }
 
 func TestAnAddressThatAnotherNodeTakesOver(t *testing.T) {
-	n := newJoined(t)
+	n := newLone(t)
 	// A counter whose home is this node, whoever the peers are.
 	var id share.ID
 	for i := uint64(0); ; i++ {
