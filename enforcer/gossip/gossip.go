@@ -27,10 +27,11 @@ import (
 )
 
 const (
-	// Interval is how often a driver calls Tick while there is nothing to do, and
-	// Urgent while there is.
+	// Interval is how often a driver calls Tick while counters are shared.
 	Interval = 5 * limit.Millisecond
-	Urgent   = limit.Millisecond
+
+	// Urgent is how often it does while requests are decided on them.
+	Urgent = limit.Millisecond
 
 	// Idle is how often it does while nothing is shared.
 	Idle = 100 * limit.Millisecond

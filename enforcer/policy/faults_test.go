@@ -150,12 +150,3 @@ func TestParsePer(t *testing.T) {
 		})
 	}
 }
-
-func encode(t *testing.T, d *policy.Document) []byte {
-	t.Helper()
-	encoded, err := policy.Encode(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return encoded
-}

@@ -78,7 +78,7 @@ func (l *Local) Due(p *decide.Params, r *Rule, s decide.State, now limit.Instant
 	if l.off(r, level, now) {
 		return true
 	}
-	return l.demandMoved(r, near, now) || l.beat(r, near, admits, now)
+	return l.demandMoved(near, now) || l.beat(r, near, admits, now)
 }
 
 // near says whether the counter is close enough to its limit for everybody's
@@ -99,7 +99,7 @@ func (l *Local) off(r *Rule, level float64, now limit.Instant) bool {
 }
 
 // demandMoved says whether the published demand is wrong, where it matters.
-func (l *Local) demandMoved(r *Rule, near bool, now limit.Instant) bool {
+func (l *Local) demandMoved(near bool, now limit.Instant) bool {
 	asked, said := l.asked.rate(now), l.said.Demand
 	matters := l.matters(asked)
 	switch {

@@ -3,6 +3,7 @@ package membership
 import (
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // host is what the machine says of its network.
@@ -21,27 +22,37 @@ var anywhere = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAdd
 // ownAddress says where the others reach an enforcer that listens at listen: if
 // that is a certain address, there. Else the seed that is this machine's and has
 // the port is meant for it; else it is the address that packets to the seeds
-// leave from, or those to anywhere; else that of an interface; else loopback.
+// leave from, or those to anywhere; else that of an interface; else loopback. That
+// a seed is a loopback address, as a machine's own name can be, counts only if all
+// are.
 func ownAddress(listen netip.AddrPort, seeds []seed, h host) netip.AddrPort {
 	if !listen.Addr().IsUnspecified() {
 		return listen
 	}
-	local := h.local()
-	isLocal := map[netip.Addr]bool{}
-	for _, a := range local {
-		isLocal[a] = true
-	}
-	var towards []netip.Addr
+	var targets, loopback []netip.AddrPort
 	for _, s := range seeds {
 		for _, a := range s.addrs {
-			if a.Port() == listen.Port() && isLocal[a.Addr()] {
-				return a
+			if a.Addr().IsLoopback() {
+				loopback = append(loopback, a)
+			} else {
+				targets = append(targets, a)
 			}
-			towards = append(towards, a.Addr())
 		}
 	}
-	for _, to := range append(towards, anywhere...) {
-		if a, ok := h.route(to); ok {
+	if len(targets) == 0 {
+		targets = loopback
+	}
+	local := h.local()
+	for _, a := range targets {
+		if a.Port() == listen.Port() && slices.Contains(local, a.Addr()) {
+			return a
+		}
+	}
+	for _, a := range anywhere {
+		targets = append(targets, netip.AddrPortFrom(a, 0))
+	}
+	for _, to := range targets {
+		if a, ok := h.route(to.Addr()); ok {
 			return netip.AddrPortFrom(a, listen.Port())
 		}
 	}
@@ -53,6 +64,18 @@ func ownAddress(listen netip.AddrPort, seeds []seed, h host) netip.AddrPort {
 		}
 	}
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), listen.Port())
+}
+
+// mine returns which addresses lead to an enforcer that listens at listen, beside
+// the one that it advertises.
+func mine(listen netip.AddrPort, h host) func(netip.AddrPort) bool {
+	if !listen.Addr().IsUnspecified() {
+		return func(a netip.AddrPort) bool { return a == listen }
+	}
+	local := h.local()
+	return func(a netip.AddrPort) bool {
+		return a.Port() == listen.Port() && (a.Addr().IsLoopback() || slices.Contains(local, a.Addr()))
+	}
 }
 
 // thisHost asks the operating system.
@@ -80,7 +103,7 @@ func routeTo(to netip.Addr) (netip.Addr, bool) {
 	if err != nil {
 		return netip.Addr{}, false
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing was sent
 	from, ok := conn.LocalAddr().(*net.UDPAddr)
 	if !ok {
 		return netip.Addr{}, false

@@ -7,10 +7,13 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// metaLeaving is the meta data of an enforcer that said that it will stop. Those
-// of others are empty; readers look for this byte and ignore what follows, so that
-// there can be more one day.
-const metaLeaving = 'L'
+// The first byte of an enforcer's meta data says whether it has said that it will
+// stop. The rest is padding, see maxPad; readers ignore it, so that there can be
+// more one day.
+const (
+	metaStays   = 'S'
+	metaLeaving = 'L'
+)
 
 // delegate is what memberlist calls, with its lock held: it must not call back.
 type delegate struct{ m *Membership }
@@ -51,10 +54,12 @@ func (d *delegate) NotifyConflict(existing, other *memberlist.Node) {
 func (d *delegate) NodeMeta(int) []byte {
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
+	meta := make([]byte, 1+d.m.pad)
+	meta[0] = metaStays
 	if d.m.roster.self.leaving {
-		return append([]byte{metaLeaving}, make([]byte, d.m.pad)...)
+		meta[0] = metaLeaving
 	}
-	return append([]byte{0}, make([]byte, d.m.pad)...)
+	return meta
 }
 
 // NotifyMsg implements memberlist.Delegate: membership has no messages of its own.

@@ -46,7 +46,7 @@ func (m *Membership) expect(members []discovery.Endpoint) {
 		close(m.told) // the only closer: calls do not overlap
 	}
 	m.wake()
-	token(m.sought)
+	token(m.relisted)
 }
 
 // seedsOf returns where the members take gossip. resolved has the addresses of
@@ -73,32 +73,28 @@ func seedsOf(members []discovery.Endpoint, port string, resolved map[string][]ne
 
 // rejoin looks for who is missing, until ctx ends.
 func (m *Membership) rejoin(ctx context.Context, list *memberlist.Memberlist) {
-	pause := joinSoon
-	for {
-		targets := m.targets()
-		var timer <-chan time.Time
-		if len(targets) > 0 {
+	for pause := joinSoon; ; pause = min(2*pause, joinOften) {
+		if targets, unknown := m.targets(); len(targets) > 0 {
 			m.lookup(ctx, targets)
-			if join(list, targets) {
-				pause = joinSoon
-			}
-			timer = time.After(pause + rand.N(pause/4)) //nolint:gosec // no secret
-			pause = min(2*pause, joinOften)
+			m.lookup(ctx, unknown)
+			join(list, targets)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-m.sought:
+		case <-m.relisted:
 			pause = joinSoon
-		case <-timer:
+		case <-time.After(pause + rand.N(pause/4)): //nolint:gosec // no secret
 		}
 	}
 }
 
-// targets returns some of those who are missing. While another enforcer has this
-// one's name, nobody need be missing and yet this one is not known to the others:
-// then some of them, until they take note that the other one is dead.
-func (m *Membership) targets() []seed {
+// targets returns some of those who are missing, and the others of them that have
+// a name whose addresses are not known: they may be there already. While another
+// enforcer has this one's name, nobody need be missing and yet this one is not
+// known to the others: then some of those are targets, until they take note that
+// the other one is dead.
+func (m *Membership) targets() (targets, unknown []seed) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	missing := m.roster.missing()
@@ -109,23 +105,26 @@ func (m *Membership) targets() []seed {
 		}
 	}
 	rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
-	return missing[:min(len(missing), joinAtOnce)]
+	some := min(len(missing), joinAtOnce)
+	for _, s := range missing[some:] {
+		if len(s.addrs) == 0 {
+			unknown = append(unknown, s)
+		}
+	}
+	return missing[:some], unknown
 }
 
-// join exchanges with each of them all that is known of the pool, and says whether
-// one answered.
-func join(list *memberlist.Memberlist, targets []seed) bool {
-	joined := make([]int, len(targets))
+// join exchanges with each of them all that is known of the pool.
+func join(list *memberlist.Memberlist, targets []seed) {
 	var all sync.WaitGroup
-	for i, target := range targets {
+	for _, target := range targets {
 		var addrs []string
 		for _, a := range target.addrs {
 			addrs = append(addrs, a.String())
 		}
-		all.Go(func() { joined[i], _ = list.Join(addrs) }) // that it failed is in the log
+		all.Go(func() { _, _ = list.Join(addrs) }) // its errors are in the log
 	}
 	all.Wait()
-	return slices.ContainsFunc(joined, func(n int) bool { return n > 0 })
 }
 
 // lookup finds the addresses of the seeds that have names, in place and for all

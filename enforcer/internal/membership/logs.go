@@ -12,8 +12,8 @@ import (
 // memberlist writes a few lines for each thing that it finds remarkable, and many
 // while the network is bad. They go to slog's debug level, so many at most.
 const (
-	linesPerSecond = 10000
-	linesAtOnce    = 100000
+	linesPerSecond = 10
+	linesAtOnce    = 100
 )
 
 func debugLogger(to *slog.Logger) *log.Logger {

@@ -103,13 +103,14 @@ func (o *Options) validate() error {
 // be called from other goroutines at any time.
 type Membership struct {
 	opts  Options
+	pad   int // of this enforcer's meta data
 	adapt func(self netip.AddrPort) memberlist.Transport
 	host  host
 
-	woken  chan struct{} // holds a token when the view may have changed
-	sought chan struct{} // holds a token when there may be somebody to join
-	told   chan struct{} // closed when discovery has told something
-	done   chan struct{} // closed when Run returned
+	woken    chan struct{} // holds a token when the view may have changed
+	relisted chan struct{} // holds a token when discovery has told something new
+	told     chan struct{} // closed when discovery has told something
+	done     chan struct{} // closed when Run returned
 
 	life context.Context // ends with Stop, and Run with it
 	end  context.CancelFunc
@@ -122,8 +123,7 @@ type Membership struct {
 	clashes   clashes
 	reports   []error // for Options.Report
 	contested bool    // somebody else has this enforcer's name, since the last round of joining
-	pad       int
-	running   bool // Run was called
+	running   bool    // Run was called
 }
 
 // New returns a Membership that does nothing until it is run.
@@ -132,16 +132,16 @@ func New[P Packet](link Link[P], o Options) (*Membership, error) {
 		return nil, fmt.Errorf("membership: %w", err)
 	}
 	m := &Membership{
-		opts:   o,
-		adapt:  func(self netip.AddrPort) memberlist.Transport { return adapt(link, self) },
-		host:   thisHost,
-		woken:  make(chan struct{}, 1),
-		sought: make(chan struct{}, 1),
-		told:   make(chan struct{}),
-		done:   make(chan struct{}),
+		opts:     o,
+		pad:      rand.IntN(maxPad + 1), //nolint:gosec // no secret
+		adapt:    func(self netip.AddrPort) memberlist.Transport { return adapt(link, self) },
+		host:     thisHost,
+		woken:    make(chan struct{}, 1),
+		relisted: make(chan struct{}, 1),
+		told:     make(chan struct{}),
+		done:     make(chan struct{}),
 	}
 	m.life, m.end = context.WithCancel(context.Background())
-	m.pad = rand.IntN(128)
 	m.roster.self = node{name: o.Name, alive: true}
 	return m, nil
 }
@@ -208,6 +208,7 @@ func (m *Membership) ownAddress(ctx context.Context) netip.AddrPort {
 func (m *Membership) start(self netip.AddrPort) (*memberlist.Memberlist, error) {
 	m.mu.Lock()
 	m.roster.self.address = self
+	m.roster.mine = mine(m.opts.Listen, m.host)
 	m.mu.Unlock()
 	m.speaking.Lock()
 	defer m.speaking.Unlock()

@@ -18,6 +18,10 @@ type roster struct {
 	self  node
 	nodes map[string]*node // the others, by name
 	seeds []seed           // as discovery told them last
+
+	// mine says of an address other than self's that it leads to this enforcer, too;
+	// nil means none does.
+	mine func(netip.AddrPort) bool
 }
 
 // node is a process that has been met.
@@ -70,12 +74,7 @@ func (r *roster) heard(name string, address netip.AddrPort, alive, leaving bool,
 // has to be asked once more although nothing has happened; zero means never.
 func (r *roster) view(now time.Time) (v View, again time.Time) {
 	v = View{Self: r.self.member()}
-	met := map[netip.AddrPort]bool{r.self.address: true}
-	for _, n := range r.nodes {
-		if n.alive {
-			met[n.address] = true
-		}
-	}
+	met := r.met()
 	for name, n := range r.nodes {
 		until, gone := r.fate(n, met[n.address], now)
 		if gone {
@@ -93,7 +92,7 @@ func (r *roster) view(now time.Time) (v View, again time.Time) {
 	}
 	v.Expected = 1 + len(v.Members)
 	for _, s := range r.seeds {
-		if s.serving && !slices.ContainsFunc(s.addrs, func(a netip.AddrPort) bool { return met[a] }) {
+		if s.serving && !r.here(s, met) {
 			v.Expected++
 			for _, a := range s.addrs { // listed twice is expected once
 				met[a] = true
@@ -137,15 +136,10 @@ func (n *node) member() Member {
 // missing returns where an enforcer may be that is not met: the seeds, and the
 // members that do not answer.
 func (r *roster) missing() []seed {
-	met := map[netip.AddrPort]bool{r.self.address: true}
-	for _, n := range r.nodes {
-		if n.alive {
-			met[n.address] = true
-		}
-	}
+	met := r.met()
 	var missing []seed
 	for _, s := range r.seeds {
-		if !slices.ContainsFunc(s.addrs, func(a netip.AddrPort) bool { return met[a] }) {
+		if !r.here(s, met) {
 			missing = append(missing, s)
 		}
 	}
@@ -157,6 +151,25 @@ func (r *roster) missing() []seed {
 		}
 	}
 	return missing
+}
+
+// met returns the addresses of this enforcer and of those who answer.
+func (r *roster) met() map[netip.AddrPort]bool {
+	met := map[netip.AddrPort]bool{r.self.address: true}
+	for _, n := range r.nodes {
+		if n.alive {
+			met[n.address] = true
+		}
+	}
+	return met
+}
+
+// here says whether one of the seed's addresses is met, or leads to this
+// enforcer.
+func (r *roster) here(s seed, met map[netip.AddrPort]bool) bool {
+	return slices.ContainsFunc(s.addrs, func(a netip.AddrPort) bool {
+		return met[a] || r.mine != nil && r.mine(a)
+	})
 }
 
 // living returns the addresses of those who answer.
