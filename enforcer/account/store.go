@@ -140,15 +140,6 @@ func (s *Store) shardOf(k limit.Key) int { return int(k.Hi >> s.shift) }
 // Shards returns the number of parts with a lock of their own.
 func (s *Store) Shards() int { return len(s.shards) }
 
-// Has says whether there is a counter for key.
-func (s *Store) Has(key limit.Key) bool {
-	sh := &s.shards[s.shardOf(key)]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	_, e := sh.lookup(key)
-	return e != nil
-}
-
 // Reset forgets every counter; usage goes on.
 func (s *Store) Reset() {
 	for i := range s.shards {

@@ -47,9 +47,6 @@ func (n *Node) tell(now limit.Instant, c *share.Counter, home int32, rep *share.
 	if home == self {
 		n.round++
 		if h := n.homes.open(now, c.ID, rep, n.counters); h != nil {
-			if rep.Register {
-				h.Seed(c.Params, c.Rule, c.Local, *c.State, now)
-			}
 			n.apply(now, h, share.Sender{Node: self, Life: uint32(n.life), Seq: n.round}, rep)
 		}
 		return

@@ -100,13 +100,6 @@ func NewHome(r *Rule, now, ready limit.Instant) *Home {
 // handOverTime is how long after it was made a Home may learn from the one before.
 const handOverTime = limit.Second
 
-// Seed sets what this node itself believes of the counter whose home it has
-// become.
-func (h *Home) Seed(p *decide.Params, r *Rule, l *Local, s decide.State, now limit.Instant) {
-	h.setLevel(p, r, l.level(p, r, s, now)-r.slack, now)
-	h.othersRate, h.othersDmnd = l.rate+l.admitRate(now), l.demand+l.asked.rate(now)
-}
-
 // settle lets the lines go on until now.
 func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	if now <= h.at {
@@ -128,7 +121,7 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	}
 }
 
-// Level returns the tokens that are left.
+// level returns the tokens that are left.
 func (h *Home) level(p *decide.Params, now limit.Instant) float64 {
 	return p.Level(h.state, now) - h.rest
 }

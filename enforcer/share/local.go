@@ -111,7 +111,7 @@ func debit(p *decide.Params, s decide.State, now limit.Instant, rest *float64) d
 	return p.Move(s, now, limit.Amount(n))
 }
 
-// Level returns the tokens that are left, of a settled state.
+// level returns the tokens that are left, of a settled state.
 func (l *Local) level(p *decide.Params, r *Rule, s decide.State, now limit.Instant) float64 {
 	return r.level(p, s, now) - l.rest
 }

@@ -172,7 +172,7 @@ func (r *Rule) margin(left, nodes float64) float64 {
 	return max(0.5, tolerance*max(left, r.rate*settleTime)/math.Sqrt(nodes))
 }
 
-// Level returns how many tokens are left of a counter, in fractions, below zero
+// level returns how many tokens are left of a counter, in fractions, below zero
 // in debt, and above the burst by what the rule lends to a small one.
 func (r *Rule) level(p *decide.Params, s decide.State, now limit.Instant) float64 {
 	return p.Level(s, now) + r.slack
