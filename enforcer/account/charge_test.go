@@ -168,6 +168,7 @@ func refIndex(refs []account.Ref, ref account.Ref) int {
 // shared and change their meters: no deadlock, nothing lost, and what was admitted
 // is what the counters say.
 func TestManyThreads(t *testing.T) {
+	var sweeping sync.Mutex
 	const threads, rounds = 8, 3000
 	s := newStore(t, account.Options{MaxKeys: 5000})
 	params := []decide.Params{bucket(1, limit.Hour, 500_000), bucket(1, limit.Hour, 500_000), bucket(1, limit.Hour, 1000)}
@@ -195,7 +196,9 @@ func TestManyThreads(t *testing.T) {
 				case 1:
 					s.Changed(now, 10, func(*share.Counter) bool { return true })
 				case 2:
+					sweeping.Lock() // its driver is one
 					s.Sweep(now, 10, func(*share.Counter) bool { return false })
+					sweeping.Unlock()
 				case 3:
 					meters(s, params...)
 				}
