@@ -222,3 +222,62 @@ func TestNobodyStarvesAfterASplit(t *testing.T) {
 		t.Errorf("after the split %d of %d were granted", got, want)
 	}
 }
+
+// A home that goes or comes while reports are under way costs what is under way,
+// and no more.
+func TestAHomeThatMovesUnderLoad(t *testing.T) {
+	for seed := range uint64(5) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			p := newPool(t, seed, 4)
+			p.Link = func(string, string) sim.Link { return sim.Link{Min: limit.Millisecond, Max: 4 * limit.Millisecond} }
+			k := p.keyAt(3, -1)
+			granted := p.use(k, daily, 1, 100*limit.Millisecond, 0, 1)
+			p.leaves[3] = true
+			p.announce()
+			granted += p.use(k, daily, 1, 100*limit.Millisecond, 0, 1)
+			p.kill(3)
+			p.leaves[3] = false
+			p.announce()
+			granted += p.use(k, daily, 1, 100*limit.Millisecond, 0, 1)
+			p.boot(3, p.Now())
+			p.announce()
+			granted += p.use(k, daily, 1, 2*limit.Second, 0, 1)
+			if granted < 980 || granted > 1020 {
+				t.Errorf("%d of 1000 were granted while the home went and came, want 980 to 1020", granted)
+			}
+		})
+	}
+}
+
+// A hand-over that the network loses is mended before its sender is gone.
+func TestALostHandOverIsMended(t *testing.T) {
+	const keys = 100
+	p := newPool(t, 1, 3)
+	for i := range uint64(keys) {
+		p.take(int(i%2), key(i), daily, 500)
+	}
+	p.Run(20 * limit.Second)
+	lost := 0
+	p.Link = func(from, to string) sim.Link {
+		l := lan(from, to)
+		if from == p.addrs[2] && lost < 4 {
+			lost++
+			l.Loss = 1
+		}
+		return l
+	}
+	p.leave(2)
+	for i := range uint64(keys) {
+		p.take(0, key(i), daily, 50)
+	}
+	p.Run(limit.Second)
+	wrong := 0
+	for i := range uint64(keys) {
+		if got := p.left(0, key(i), daily); got > 460 {
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		t.Errorf("%d of %d counters were reset, with four frames lost", wrong, keys)
+	}
+}
