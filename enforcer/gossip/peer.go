@@ -73,19 +73,19 @@ func (n *Node) hear(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 		n.rebuild(now)
 	}
 	p.heard, p.lastHeard = true, now
-	if f.settled && !p.settled {
-		p.settled = true
-		n.rebuild(now)
-	}
-	if f.kind == kindHello {
-		return n.agree(now, p, f, out)
-	}
-	if f.tag != n.seed.tag() {
+	agrees := f.tag == n.seed.tag()
+	switch {
+	case f.kind == kindHello:
+		agrees = n.agree(now, p, f, out)
+	case !agrees:
 		n.stats.Foreign++
 		p.greetAt = min(p.greetAt, now.Add(greetAgain))
-		return false
 	}
-	return true
+	if joined := f.settled && agrees; joined != p.settled {
+		p.settled, p.greetAt = joined, now // it may have to know the same of us
+		n.rebuild(now)
+	}
+	return agrees
 }
 
 // watch sends what was lost again, and acknowledges what came.

@@ -44,6 +44,7 @@ type Home struct {
 	// What everybody without a line, and the heir, were told last.
 	silent, heir note
 
+	born                   limit.Instant
 	ready                  limit.Instant // until then nodes register, and nobody is told
 	young                  bool          // until ready: registrations set the level
 	handed                 bool          // the former home has, and knew better
@@ -89,12 +90,15 @@ func (n *note) error(h *Home, own float64, now limit.Instant) float64 {
 // NewHome returns the Home of a counter that nobody has taken from, as far as is
 // known. When others may know more, nothing is told before ready.
 func NewHome(r *Rule, now, ready limit.Instant) *Home {
-	h := &Home{at: now, ready: ready, young: ready > now, heard: now}
+	h := &Home{at: now, born: now, ready: ready, young: ready > now, heard: now}
 	if !h.young && r.refill { // it has been full for long, as far as anybody knows
 		h.clips.always(r.rate, now)
 	}
 	return h
 }
+
+// handOverTime is how long after it was made a Home may learn from the one before.
+const handOverTime = limit.Second
 
 // Seed sets what this node itself believes of the counter whose home it has
 // become.
@@ -196,7 +200,9 @@ func (h *Home) rebase(l *line, off float64, now limit.Instant) {
 // has just become.
 func (h *Home) register(p *decide.Params, r *Rule, rep *Report, rate, demand float64, now limit.Instant) {
 	switch {
-	case rep.HandOver && !h.handed:
+	case rep.HandOver && (h.handed || now.Sub(h.born) > handOverTime):
+		return // of a network that was split: each side has its own books, and reports
+	case rep.HandOver:
 		h.handed = true
 		h.setLevel(p, r, rep.Level-h.consumed-h.untold, now) // what it cannot know of
 	case h.handed:

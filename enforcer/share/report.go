@@ -41,7 +41,7 @@ type Report struct {
 
 	// Register says that the node has just taken the receiver for the home.
 	// OthersRate and OthersDemand are then what it believes the others do.
-	Register                 bool
+	Register bool
 	// Untold is how many tokens the home before has not been told of.
 	OthersRate, OthersDemand float64
 	Untold                   int64
