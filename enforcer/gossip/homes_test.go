@@ -223,32 +223,6 @@ func TestNobodyStarvesAfterASplit(t *testing.T) {
 	}
 }
 
-// A home that goes or comes while reports are under way costs what is under way,
-// and no more.
-func TestAHomeThatMovesUnderLoad(t *testing.T) {
-	for seed := range uint64(5) {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			p := newPool(t, seed, 4)
-			p.Link = func(string, string) sim.Link { return sim.Link{Min: limit.Millisecond, Max: 4 * limit.Millisecond} }
-			k := p.keyAt(3, -1)
-			granted := p.use(k, daily, 1, 100*limit.Millisecond, 0, 1)
-			p.leaves[3] = true
-			p.announce()
-			granted += p.use(k, daily, 1, 100*limit.Millisecond, 0, 1)
-			p.kill(3)
-			p.leaves[3] = false
-			p.announce()
-			granted += p.use(k, daily, 1, 100*limit.Millisecond, 0, 1)
-			p.boot(3, p.Now())
-			p.announce()
-			granted += p.use(k, daily, 1, 2*limit.Second, 0, 1)
-			if granted < 980 || granted > 1020 {
-				t.Errorf("%d of 1000 were granted while the home went and came, want 980 to 1020", granted)
-			}
-		})
-	}
-}
-
 // A hand-over that the network loses is mended before its sender is gone.
 func TestALostHandOverIsMended(t *testing.T) {
 	const keys = 100
