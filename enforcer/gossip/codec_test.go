@@ -56,9 +56,9 @@ func samples() map[string]struct {
 		"a report that says everything": {
 			gossip.NewCounts(header, report(id, share.Report{
 				Taken: -150, Level: 99.5, Rate: 1000, Demand: 0.5, Age: 300 * limit.Millisecond, Era: 300,
-				Fresh: true, Register: true, OthersRate: 2, OthersDemand: 4, Untold: 300, HandOver: true,
+				Fresh: true, Register: true, OthersRate: 2, OthersDemand: 4, Untold: 5, HandOver: true,
 			})),
-			head("02") + "fe" + lim + key + "ab02" + "c063" + "ac02" + "447a00" + "3f0000" + "ac02" + "400000" + "408000" + "ac02",
+			head("02") + "fe" + lim + key + "ab02" + "c063" + "ac02" + "447a00" + "3f0000" + "ac02" + "400000" + "408000" + "05",
 		},
 		"a state that says as little as possible": {
 			gossip.NewCounts(header, state(id, share.State{Level: -1})),
@@ -120,6 +120,7 @@ func entries(t *rapid.T) []gossip.Entry {
 		}
 		if r.Register = rapid.Bool().Draw(t, "register"); r.Register {
 			r.OthersRate, r.OthersDemand = rate("others' rate"), rate("others' demand")
+			r.Untold = rapid.Int64Range(0, math.MaxInt64).Draw(t, "untold")
 		}
 		return report(id, r)
 	}), 0, 12).Draw(t, "entries")
@@ -144,7 +145,7 @@ func TestTheLargestEntry(t *testing.T) {
 	for _, e := range []gossip.Entry{
 		report(id, share.Report{
 			Taken: math.MinInt64 + 1, Level: -math.MaxFloat64, Rate: 1e9, Demand: 1e9, Age: limit.Forever, Era: math.MaxUint16,
-			Fresh: true, Register: true, OthersRate: 1e9, OthersDemand: 1e9, HandOver: true,
+			Fresh: true, Register: true, OthersRate: 1e9, OthersDemand: 1e9, Untold: math.MaxInt64, HandOver: true,
 		}),
 		state(id, share.State{Level: math.MaxFloat64, Rate: 1e9, Demand: 1e9, Others: math.MaxInt32, Exact: true, Line: true, Seen: math.MinInt64 + 1, Era: math.MaxUint16}),
 	} {
@@ -190,9 +191,9 @@ func TestMalformedFramesAreRefused(t *testing.T) {
 		{"a first entry without a limit", edit(counts, 19, 0xfa)},
 		{"a variant above 65535", edit(counts, 28, 0xff, 0xff, 0x7f)},
 		{"an endless number", append(append([]byte(nil), counts[:46]...), bytes.Repeat([]byte{0xff}, 12)...)},
-		{"a rate that is not a number", edit(counts, -5, 0x7f, 0xc0, 0)},
-		{"a negative rate", edit(counts, -5, 0xbf, 0, 0)},
-		{"an endless rate", edit(counts, -5, 0x7f, 0x80, 0)},
+		{"a rate that is not a number", edit(counts, -4, 0x7f, 0xc0, 0)},
+		{"a negative rate", edit(counts, -4, 0xbf, 0, 0)},
+		{"an endless rate", edit(counts, -4, 0x7f, 0x80, 0)},
 		{"a state with a report's flags", edit(all["a state that says as little as possible"].frame, 19, 0x83)},
 	} {
 		t.Run(c.name, func(t *testing.T) {

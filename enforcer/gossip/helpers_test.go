@@ -135,6 +135,7 @@ func newPool(t testing.TB, seed uint64, n int) *pool {
 	t.Helper()
 	p := startPool(t, seed, n)
 	p.join()
+	p.Run(100 * limit.Millisecond) // all know that all have joined, and agree on homes
 	return p
 }
 

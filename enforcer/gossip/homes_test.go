@@ -222,3 +222,36 @@ func TestNobodyStarvesAfterASplit(t *testing.T) {
 		t.Errorf("after the split %d of %d were granted", got, want)
 	}
 }
+
+// A hand-over that the network loses is mended before its sender is gone.
+func TestALostHandOverIsMended(t *testing.T) {
+	const keys = 100
+	p := newPool(t, 1, 3)
+	for i := range uint64(keys) {
+		p.take(int(i%2), key(i), daily, 500)
+	}
+	p.Run(20 * limit.Second)
+	lost := 0
+	p.Link = func(from, to string) sim.Link {
+		l := lan(from, to)
+		if from == p.addrs[2] && lost < 4 {
+			lost++
+			l.Loss = 1
+		}
+		return l
+	}
+	p.leave(2)
+	for i := range uint64(keys) {
+		p.take(0, key(i), daily, 50)
+	}
+	p.Run(limit.Second)
+	wrong := 0
+	for i := range uint64(keys) {
+		if got := p.left(0, key(i), daily); got > 460 {
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		t.Errorf("%d of %d counters were reset, with four frames lost", wrong, keys)
+	}
+}

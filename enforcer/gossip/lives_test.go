@@ -15,7 +15,7 @@ func TestARestartedPeerIsANewNode(t *testing.T) {
 	say := func(h gossip.Header, taken int64, era uint16) []byte {
 		return gossip.NewCounts(h, report(id, share.Report{Taken: taken, Level: float64(1000 - taken), Era: era, Fresh: true}))
 	}
-	n := newLone(t)
+	n := newJoined(t)
 	late := n.header(7)
 	for _, step := range []struct {
 		name  string
@@ -41,7 +41,7 @@ func TestARestartedPeerIsANewNode(t *testing.T) {
 }
 
 func TestAnAddressThatAnotherNodeTakesOver(t *testing.T) {
-	n := newLone(t)
+	n := newJoined(t)
 	// A counter whose home is this node, whoever the peers are.
 	var id share.ID
 	for i := uint64(0); ; i++ {
@@ -69,7 +69,7 @@ func TestAnAddressThatAnotherNodeTakesOver(t *testing.T) {
 	if got := n.left(start, id.Key, daily); got != 350 {
 		t.Errorf("%d left, want 350: another node took 50", got)
 	}
-	if peers := n.Peers(nil); len(peers) != 2 || peers[0].Name != "d" || !peers[0].Heard {
+	if peers := n.Peers(nil); len(peers) != 2 || peers[0].Name != "d" || peers[0].LastHeard != start || peers[1].Name != "c" {
 		t.Errorf("Peers() = %+v", peers)
 	}
 }

@@ -55,21 +55,8 @@ type lone struct {
 
 var poolSeed = gossip.Seed{Value: [16]byte([]byte("seed of the pool")), Born: 1}
 
+// newLone returns a node that still joins.
 func newLone(t testing.TB) *lone {
-	t.Helper()
-	n := newJoiner(t, start.Add(-4*limit.Second)) // so long ago that it has joined without an answer
-	n.Tick(start, &n.out)
-	for i, peer := range []string{"b", "c"} { // which have joined, too
-		if err := n.receive(start, peer, gossip.NewHello(n.header(uint64(7+2*i)), poolSeed, peer)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	n.out.take()
-	return n
-}
-
-// newJoiner is one that has just started, as have its peers.
-func newJoiner(t testing.TB, now limit.Instant) *lone {
 	t.Helper()
 	n := &lone{t: t, counters: newCounters(t, limits())}
 	var err error
@@ -77,12 +64,32 @@ func newJoiner(t testing.TB, now limit.Instant) *lone {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.SetView(now, gossip.View{Expected: 3, Members: []gossip.Member{
+	n.SetView(start, gossip.View{Expected: 3, Members: []gossip.Member{
 		{Name: "b", Address: "b", State: gossip.Alive},
 		{Name: "c", Address: "c", State: gossip.Alive},
 	}})
-	n.Start(now)
-	n.Tick(now, &n.out)
+	n.Start(start)
+	n.Tick(start, &n.out)
+	return n
+}
+
+// newJoined returns one that has joined, and so have its peers.
+func newJoined(t testing.TB) *lone {
+	t.Helper()
+	n := newLone(t)
+	for i, from := range []string{"b", "c"} {
+		life := uint64(7 + i)
+		for _, frame := range [][]byte{gossip.NewHello(n.header(life), poolSeed, from), gossip.NewPage(n.header(life), 1, 0, 1)} {
+			if err := n.receive(start, from, frame); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if !n.Joined() {
+		t.Fatal("not joined")
+	}
+	n.Tick(start, &n.out)
+	n.out.take()
 	return n
 }
 
@@ -180,11 +187,12 @@ func TestFramesThatAreNotUsed(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := newLone(t)
+			n := newJoined(t)
+			before := c.count(n.Stats())
 			if err := n.receive(start, c.from, c.frame(n)); !errors.Is(err, c.want) {
 				t.Errorf("Receive() = %v, want %v", err, c.want)
 			}
-			if got := c.count(n.Stats()); got != 1 {
+			if got := c.count(n.Stats()) - before; got != 1 {
 				t.Errorf("it is counted %d times, want once: %+v", got, n.Stats())
 			}
 			n.Tick(start.Add(limit.Second), &n.out)
@@ -201,7 +209,7 @@ func TestFramesThatAreNotUsed(t *testing.T) {
 }
 
 func TestCountsOfAnUnknownLimitAreDropped(t *testing.T) {
-	n := newLone(t)
+	n := newJoined(t)
 	id := share.ID{Key: keyFor("a"), Limit: 77}
 	theirs := share.ID{Key: keyFor("b"), Limit: 77}
 	frame := gossip.NewCounts(n.header(7), report(id, share.Report{Taken: 1, Fresh: true}), state(theirs, share.State{Level: 1}))
@@ -213,9 +221,21 @@ func TestCountsOfAnUnknownLimitAreDropped(t *testing.T) {
 	}
 }
 
-func TestAHomeAnswersInTheSameBreath(t *testing.T) {
+// A node that joins does not know the pool's counters yet, and so is nobody's home.
+func TestANodeThatJoinsIsNobodysHome(t *testing.T) {
 	n := newLone(t)
-	n.out.take()
+	id := share.ID{Key: keyFor("a"), Limit: daily}
+	frame := gossip.NewCounts(n.header(7), report(id, share.Report{Taken: 600, Level: 400, Era: 1, Fresh: true}))
+	if err := n.receive(start, "b", frame); err != nil {
+		t.Fatal(err)
+	}
+	if s := n.Stats(); s.Misplaced != 1 || s.Homes != 0 {
+		t.Errorf("%+v, want one misplaced report", s)
+	}
+}
+
+func TestAHomeAnswersInTheSameBreath(t *testing.T) {
+	n := newJoined(t)
 	id := share.ID{Key: keyFor("a"), Limit: daily}
 	frame := gossip.NewCounts(n.header(7), report(id, share.Report{Taken: 600, Demand: 10, Rate: 10, Level: 400, Era: 3, Fresh: true}))
 	if err := n.receive(start, "b", frame); err != nil {
@@ -253,7 +273,7 @@ func FuzzReceive(f *testing.F) {
 	f.Add(states, gossip.NewPull(h, 1))
 	f.Add(gossip.NewPage(h, 1, 0, 2, state(mine, share.State{Level: 5})), gossip.NewHello(h, gossip.Seed{Value: [16]byte{1}}, "b"))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
-		n := newLone(t)
+		n := newJoined(t)
 		n.counters.take(start, mine.Key, daily, 200)
 		n.counters.take(start, theirs.Key, hot, 200)
 		now := start

@@ -83,6 +83,7 @@ func TestTwoPoolsThatMeetAgreeOnTheOlderSeed(t *testing.T) {
 	if got := p.nodes[3].Seed(); got != want {
 		t.Errorf("agreed on %+v, want the older %+v", got, want)
 	}
+	p.Run(1100 * limit.Millisecond) // each greets all within a second, and they agree on homes
 	k := p.keyAt(0, 1)
 	p.take(3, k, daily, 600)
 	p.Run(limit.Second)
@@ -114,7 +115,7 @@ func TestWhoseSeedIsKept(t *testing.T) {
 		{"the same is nothing new", true, false, poolSeed, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := newJoiner(t, start)
+			n := newLone(t)
 			if c.joined {
 				n.Tick(start.Add(limit.Hour), &n.out)
 			}

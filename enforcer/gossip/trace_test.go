@@ -98,14 +98,20 @@ func (p *pool) entries() (n uint64) {
 }
 
 func TestHowSoonANodeWantsToBeCalled(t *testing.T) {
-	n := newJoiner(t, start)
+	n := newJoined(t)
 	now := start.Add(limit.Second)
-	if next := n.Tick(now, &n.out); next != gossip.Interval {
-		t.Errorf("with nothing to do it is to be called in %v, want %v", next.Duration(), gossip.Interval.Duration())
+	if next := n.Tick(now, &n.out); next != gossip.Idle {
+		t.Errorf("with nothing to do it is to be called in %v, want %v", next.Duration(), gossip.Idle.Duration())
 	}
 	n.counters.take(now, keyFor("b"), daily, 100)
 	if next := n.Tick(now, &n.out); next != gossip.Urgent {
 		t.Errorf("after requests it is to be called in %v, want %v", next.Duration(), gossip.Urgent.Duration())
+	}
+	if next := n.Tick(now, &n.out); next != gossip.Interval {
+		t.Errorf("while it shares a counter it is to be called in %v, want %v", next.Duration(), gossip.Interval.Duration())
+	}
+	if next := newLone(t).Tick(now, &n.out); next != gossip.Interval {
+		t.Errorf("while it joins it is to be called in %v, want %v", next.Duration(), gossip.Interval.Duration())
 	}
 }
 

@@ -246,3 +246,17 @@ func TestWhenAHomeIsIdle(t *testing.T) {
 		}
 	}
 }
+
+// A former home of a split pool hands over to one that was the home all the time.
+// What that knows already is not counted again.
+func TestAHandOverToAHomeThatIsNotNew(t *testing.T) {
+	b := newBooks(bucket(1000, limit.Second, 1000), 4, start)
+	for i := range 100 { // 500 a second
+		at := start.Add(limit.Span(i) * 100 * limit.Millisecond)
+		b.apply(at, 1, uint32(i), share.Report{Taken: int64(50 * i), Rate: 500, Demand: 500, Level: 1000, Era: 1, Fresh: i == 0})
+	}
+	at := start.Add(10 * limit.Second)
+	before := b.level(at)
+	b.apply(at, 2, 1, share.Report{Level: 990, OthersRate: 300, OthersDemand: 300, HandOver: true, Register: true})
+	near(t, "the level", b.level(at), min(before, 990), 20)
+}

@@ -223,3 +223,26 @@ func TestAStrictFlashIsNoMoreThanTheBurst(t *testing.T) {
 	c.Run(10 * limit.Second)
 	near(t, "what was admitted in 10 s", float64(total+admitted(all)), 1100, 15)
 }
+
+// A node that was told of a counter takes from it for the first time, at the same
+// moment as another one.
+func TestTheFirstReportOfANodeThatWasToldIsCharged(t *testing.T) {
+	c := newPool(bucket(100, limit.Hour, 100), 3, false, 1).drive()
+	for range 60 {
+		c.ask(0, 1)
+	}
+	c.Run(1500 * limit.Millisecond) // everybody knows that 40 are left
+	taken := 60
+	for range 20 {
+		for i := 1; i < 3; i++ {
+			if c.ask(i, 1) {
+				taken++
+			}
+		}
+	}
+	c.Run(limit.Second)
+	near(t, "the home's level", c.homeLevel(), float64(100-taken), 1)
+	for i := range 3 {
+		near(t, fmt.Sprintf("the view of node %d", i), c.level(i), float64(100-taken), 1)
+	}
+}

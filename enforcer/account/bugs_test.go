@@ -1,0 +1,19 @@
+package account_test
+
+import (
+	"testing"
+
+	"github.com/sluice-dev/sluice/enforcer/account"
+)
+
+func TestSweepHandsNoCounterOverTwice(t *testing.T) {
+	s, ref := pooled(t, account.Options{})
+	for i := range uint64(3) {
+		takeN(s, start, key(i), ref, 20)
+	}
+	for k, times := range collect(s.Sweep, start, 100, true) {
+		if times > 1 {
+			t.Errorf("%v was handed over %d times in one call", k, times)
+		}
+	}
+}
