@@ -24,6 +24,7 @@ type Charge struct {
 	// Reading is the counter afterwards.
 	Reading decide.Reading
 
+	asks  bool // of its home, for more than it may grant by itself
 	shard int
 	slot  uint32 // of the counter, or none
 	state decide.State
@@ -137,7 +138,7 @@ func (sh *shard) find(rows []meterRow, now limit.Instant, c *Charge) {
 
 // ask finds out whether there is room, and what is left then.
 func (sh *shard) ask(now limit.Instant, c *Charge) {
-	c.Admitted = true
+	c.Admitted, c.asks = true, false
 	if c.params == nil {
 		return
 	}
@@ -149,8 +150,10 @@ func (sh *shard) ask(now limit.Instant, c *Charge) {
 			return
 		}
 	}
-	if c.Admitted = c.rule.Flash(c.params, c.state, now, c.Cost); c.Admitted {
-		c.state, c.Admitted = c.params.Take(c.state, now, c.Cost)
+	next, ok := c.params.Take(c.state, now, c.Cost)
+	c.asks = ok && !c.rule.Flash(c.params, c.state, now, c.Cost)
+	if c.Admitted = ok && !c.asks; c.Admitted {
+		c.state = next
 	}
 }
 
@@ -170,7 +173,7 @@ func (s *Store) settleLocked(sh *shard, now limit.Instant, c *Charge) {
 	if e == nil || e.key != c.Key { // absent, made by a charge before this one, or given up for it
 		c.slot, e = sh.lookup(c.Key)
 	}
-	if c.Admitted && e == nil {
+	if (c.Admitted || c.asks) && e == nil {
 		if c.Cost < 0 {
 			return // a full counter stays full
 		}
@@ -185,9 +188,7 @@ func (s *Store) settleLocked(sh *shard, now limit.Instant, c *Charge) {
 	} else {
 		e.meter |= deniedBit
 	}
-	if !c.rule.Alone() {
-		s.note(sh, now, c, e)
-	}
+	s.note(sh, now, c, e)
 }
 
 // create makes a counter, in place of another one when there is no room.

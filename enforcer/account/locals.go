@@ -86,9 +86,12 @@ func (sh *shard) localOf(e *entry) *local {
 // without a word.
 func (s *Store) share(sh *shard, now limit.Instant, slot uint32, e *entry, r *share.Rule) *local {
 	taken := int64(e.local)
+	if p := paramsOf(s.meters.Load().rows, e.ref()); p != nil { // what came in again is not missing
+		taken = min(taken, int64(p.Used(e.state, now)))
+	}
 	place, l := sh.locals.add(slot)
 	sh.era++
-	l.Start(r, now, e.state, taken, float64(e.untold), uint16(sh.era))
+	l.Start(r, now, e.state, taken, min(float64(e.untold), float64(taken)), uint16(sh.era))
 	e.local, e.untold = place|sharedBit, 0
 	if sh.locals.used == 1 {
 		s.sharing.set(sh.number)
@@ -114,7 +117,16 @@ func (s *Store) note(sh *shard, now limit.Instant, c *Charge, e *entry) {
 	switch {
 	case l != nil:
 		l.Count(c.params, c.rule, now, c.Cost, c.Admitted)
-	case !c.Admitted || !e.mustTell(c.rule, now, c.Cost) || s.shared.Load() >= s.maxShared:
+	case c.asks:
+		l = s.share(sh, now, c.slot, e, c.rule)
+		l.Again()
+	case c.Admitted && int64(e.local)+int64(c.Cost) < 0 && !c.rule.Alone(): // back comes what others know of
+		back := c.Cost + limit.Amount(e.local)
+		e.local, e.untold = 0, 0
+		l = s.share(sh, now, c.slot, e, c.rule)
+		l.Count(c.params, c.rule, now, back, true)
+		l.Again()
+	case !c.Admitted || !e.mustTell(c.rule, now, c.Cost) || c.rule.Alone() || s.shared.Load() >= s.maxShared:
 		return
 	default:
 		l = s.share(sh, now, c.slot, e, c.rule)
@@ -127,7 +139,7 @@ func (s *Store) note(sh *shard, now limit.Instant, c *Charge, e *entry) {
 // have become too many.
 func (e *entry) mustTell(r *share.Rule, now limit.Instant, cost limit.Amount) bool {
 	left := r.Leak(e.untold, e.sinceTold(now))
-	if left == 0 {
+	if left <= 0 {
 		e.local = 0 // all that was taken before has come in again
 	}
 	e.untold, e.toldAt = left+float32(cost), millis(now)
@@ -135,9 +147,15 @@ func (e *entry) mustTell(r *share.Rule, now limit.Instant, cost limit.Amount) bo
 	return r.MustTell(e.untold)
 }
 
-// sinceTold is how long ago untold was written.
+// sinceTold is how long ago untold was written, up to 49 days. A clock that has
+// stepped back a little finds it written just now.
 func (e *entry) sinceTold(now limit.Instant) limit.Span {
-	return limit.Span(int32(millis(now)-e.toldAt)) * limit.Millisecond
+	const back = 10_000 // milliseconds
+	passed := millis(now) - e.toldAt
+	if passed > math.MaxUint32-back {
+		return 0
+	}
+	return limit.Span(passed) * limit.Millisecond
 }
 
 // markChanged notes that requests were decided on a shared counter.

@@ -62,6 +62,7 @@ func (s *Store) Changed(now limit.Instant, max int, f func(*share.Counter) bool)
 // be called concurrently.
 func (s *Store) Sweep(now limit.Instant, max int, f func(*share.Counter) bool) {
 	rows := s.meters.Load().rows
+	max = min(max, s.Shared())
 	for range 2 {
 		for i := s.sharing.next(s.sweep.shard); i >= 0; i = s.sharing.next(i + 1) {
 			if i != s.sweep.shard {

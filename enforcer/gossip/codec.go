@@ -42,6 +42,8 @@ const (
 	maxEntrySize = 1 + 8 + 3 + 16 + 4*binary.MaxVarintLen64 + 3 + 4*3 + 5
 	levelUnit    = 64
 	maxLevel     = 1 << 52 // of a level in its unit
+	maxTaken     = 1 << 53 // of a count of tokens: exact as a float64, too
+	maxRate      = 1e15
 )
 
 // The flags of an entry. fresh and exact, register and line share a bit.
@@ -57,6 +59,7 @@ const (
 
 	entryExact = entryFresh
 	entryLine  = entryRegister
+	entryHeir  = entryHandOver
 )
 
 type kind uint8
@@ -190,7 +193,7 @@ func (r *reader) rate(present bool) float64 {
 	}
 	b := r.bytes(3)
 	v := math.Float32frombits(uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8)
-	if !(v >= 0 && v < 1e18) {
+	if !(v >= 0 && v <= maxRate) {
 		r.bad = true
 		return 0
 	}
@@ -218,7 +221,7 @@ func (r *reader) entry(e *entry, last *share.ID) bool {
 
 func (r *reader) report(rep *share.Report, flags byte) {
 	rep.Fresh, rep.Register, rep.HandOver = flags&entryFresh != 0, flags&entryRegister != 0, flags&entryHandOver != 0
-	rep.Taken = r.varint(math.MaxInt64)
+	rep.Taken = r.varint(maxTaken)
 	rep.Level = float64(r.varint(maxLevel)) / levelUnit
 	rep.Era = uint16(r.uvarint(math.MaxUint16))
 	rep.Rate, rep.Demand = r.rate(flags&entryRate != 0), r.rate(flags&entryDemand != 0)
@@ -227,20 +230,20 @@ func (r *reader) report(rep *share.Report, flags byte) {
 	}
 	if rep.Register {
 		rep.OthersRate, rep.OthersDemand = r.rate(true), r.rate(true)
-		rep.Untold = int64(r.uvarint(math.MaxInt64))
+		rep.Untold = int64(r.uvarint(maxTaken))
 	}
 }
 
 func (r *reader) state(s *share.State, flags byte) {
-	s.Exact, s.Line = flags&entryExact != 0, flags&entryLine != 0
+	s.Exact, s.Line, s.Heir = flags&entryExact != 0, flags&entryLine != 0, flags&entryHeir != 0
 	s.Level = float64(r.varint(maxLevel)) / levelUnit
 	s.Others = int32(r.uvarint(math.MaxInt32))
 	s.Rate, s.Demand = r.rate(flags&entryRate != 0), r.rate(flags&entryDemand != 0)
 	if s.Line {
 		s.Era = uint16(r.uvarint(math.MaxUint16))
-		s.Seen = r.varint(math.MaxInt64)
+		s.Seen = r.varint(maxTaken)
 	}
-	if flags&(entryHandOver|entryAge) != 0 {
+	if flags&entryAge != 0 {
 		r.bad = true
 	}
 }
@@ -318,7 +321,7 @@ func (w *writer) report(id *share.ID, rep *share.Report) {
 }
 
 func (w *writer) state(id *share.ID, s *share.State) {
-	w.head(id, entryState|bit(s.Exact, entryExact)|bit(s.Line, entryLine), s.Rate, s.Demand)
+	w.head(id, entryState|bit(s.Exact, entryExact)|bit(s.Line, entryLine)|bit(s.Heir, entryHeir), s.Rate, s.Demand)
 	w.level(s.Level)
 	w.buf = binary.AppendUvarint(w.buf, uint64(max(0, s.Others)))
 	w.rates(s.Rate, s.Demand)
@@ -342,7 +345,7 @@ func (w *writer) rates(rate, demand float64) {
 }
 
 func (w *writer) rate(v float64) {
-	bits := math.Float32bits(float32(v))
+	bits := math.Float32bits(float32(min(v, maxRate)))
 	w.buf = append(w.buf, byte(bits>>24), byte(bits>>16), byte(bits>>8))
 }
 

@@ -108,19 +108,19 @@ func entries(t *rapid.T) []gossip.Entry {
 				Others: rapid.Int32Range(0, math.MaxInt32).Draw(t, "others"), Exact: rapid.Bool().Draw(t, "exact"),
 			}
 			if s.Line = rapid.Bool().Draw(t, "line"); s.Line {
-				s.Seen, s.Era = rapid.Int64Range(-math.MaxInt64, math.MaxInt64).Draw(t, "seen"), rapid.Uint16().Draw(t, "era")
+				s.Seen, s.Era = rapid.Int64Range(-1<<53, 1<<53).Draw(t, "seen"), rapid.Uint16().Draw(t, "era")
 			}
 			return state(id, s)
 		}
 		r := share.Report{
-			Taken: rapid.Int64Range(-math.MaxInt64, math.MaxInt64).Draw(t, "taken"), Level: level,
+			Taken: rapid.Int64Range(-1<<53, 1<<53).Draw(t, "taken"), Level: level,
 			Rate: rate("rate"), Demand: rate("demand"), Era: rapid.Uint16().Draw(t, "era"),
 			Age:   limit.Span(rapid.Int64Range(0, 86_400_000).Draw(t, "age")) * limit.Millisecond,
 			Fresh: rapid.Bool().Draw(t, "fresh"), HandOver: rapid.Bool().Draw(t, "hand over"),
 		}
 		if r.Register = rapid.Bool().Draw(t, "register"); r.Register {
 			r.OthersRate, r.OthersDemand = rate("others' rate"), rate("others' demand")
-			r.Untold = rapid.Int64Range(0, math.MaxInt64).Draw(t, "untold")
+			r.Untold = rapid.Int64Range(0, 1<<53).Draw(t, "untold")
 		}
 		return report(id, r)
 	}), 0, 12).Draw(t, "entries")
@@ -144,10 +144,10 @@ func TestTheLargestEntry(t *testing.T) {
 	empty := len(gossip.NewCounts(header))
 	for _, e := range []gossip.Entry{
 		report(id, share.Report{
-			Taken: math.MinInt64 + 1, Level: -math.MaxFloat64, Rate: 1e9, Demand: 1e9, Age: limit.Forever, Era: math.MaxUint16,
-			Fresh: true, Register: true, OthersRate: 1e9, OthersDemand: 1e9, Untold: math.MaxInt64, HandOver: true,
+			Taken: -1 << 53, Level: -math.MaxFloat64, Rate: 1e9, Demand: 1e9, Age: limit.Forever, Era: math.MaxUint16,
+			Fresh: true, Register: true, OthersRate: 1e9, OthersDemand: 1e9, Untold: 1 << 53, HandOver: true,
 		}),
-		state(id, share.State{Level: math.MaxFloat64, Rate: 1e9, Demand: 1e9, Others: math.MaxInt32, Exact: true, Line: true, Seen: math.MinInt64 + 1, Era: math.MaxUint16}),
+		state(id, share.State{Level: math.MaxFloat64, Rate: 1e9, Demand: 1e9, Others: math.MaxInt32, Exact: true, Line: true, Seen: -1 << 53, Era: math.MaxUint16}),
 	} {
 		e.Variant = math.MaxUint16
 		frame := gossip.NewCounts(header, e)

@@ -15,6 +15,9 @@ const (
 	lostAfter   = 100 * limit.Millisecond
 	overtakenBy = 3
 
+	// ackEvery is how many frames are acknowledged at the latest: a receipt holds 32.
+	ackEvery = 16
+
 	// window is how many frames to one peer are watched at a time.
 	window = 64
 )
@@ -26,6 +29,8 @@ type receipt struct{ last, mask uint32 }
 // note adds a frame.
 func (r *receipt) note(seq uint32) {
 	switch ahead := int32(seq - r.last); {
+	case *r == receipt{}: // the first one
+		r.last = seq
 	case ahead > 32:
 		r.last, r.mask = seq, 0
 	case ahead > 0:
@@ -64,14 +69,14 @@ func (p *peer) depart(now limit.Instant) {
 
 // landed takes an acknowledgement, and hands over what was in frames that are
 // lost.
-func (p *peer) landed(r receipt, lost func(sent)) {
+func (p *peer) landed(now limit.Instant, r receipt, lost func(sent)) {
 	for i := range p.flights {
 		f := &p.flights[i]
 		switch {
 		case len(f.entries) == 0 || int32(r.last-f.seq) < 0:
 		case r.has(f.seq):
 			f.entries = f.entries[:0]
-		case r.last-f.seq >= overtakenBy:
+		case r.last-f.seq >= overtakenBy && now.Sub(f.at) >= ackWait: // and not a little late
 			f.lose(lost)
 		}
 	}

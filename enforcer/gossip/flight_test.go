@@ -50,7 +50,7 @@ func TestReceipts(t *testing.T) {
 // What a node says is acknowledged with the next frame that has something to say,
 // or soon with one of its own; acknowledgements are not acknowledged.
 func TestAcknowledgements(t *testing.T) {
-	n := newLone(t)
+	n := newJoined(t)
 	id := share.ID{Key: keyFor("a"), Limit: daily}
 	say := func(at limit.Span, taken int64) {
 		t.Helper()
@@ -119,7 +119,7 @@ func TestWhatIsLostIsSentAgain(t *testing.T) {
 		{"later ones arrive without it", gossip.OvertakenBy, gossip.OvertakenBy*10*limit.Millisecond + 2*gossip.Interval},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := newLone(t)
+			n := newJoined(t)
 			k, next := keysFor("b", 0), keysFor("b", 1)
 			n.counters.take(start, k, daily, 100)
 			n.Tick(start, &n.out)

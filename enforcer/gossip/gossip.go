@@ -139,6 +139,9 @@ type Node struct {
 	leaving   bool
 	homes     homes
 	round     uint32 // orders what this node tells itself
+	others    int    // nodes that can be the home of a counter, but for this one
+	alone     bool   // there is nobody to share with
+	quiet     bool   // nothing has changed since the last Tick
 	expected  int
 
 	routineAt limit.Instant
@@ -158,7 +161,7 @@ func New(o Options) (*Node, error) {
 		return nil, errors.New("gossip needs Counters and MaxHomes of at least 1")
 	}
 	return &Node{
-		name: o.Name, life: o.Seed.life(), seed: o.Seed, counters: o.Counters,
+		name: o.Name, life: max(1, o.Seed.life()), seed: o.Seed, counters: o.Counters,
 		byAddr: map[string]*peer{}, homes: newHomes(o.MaxHomes), view: 1, expected: 1,
 	}, nil
 }
@@ -171,12 +174,11 @@ func (n *Node) Seed() Seed { return n.seed }
 // returns when a driver should call it again at the latest; sooner does no harm.
 func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
 	next = n.rest()
-	if len(n.byAddr) > 0 {
-		n.counters.Changed(now, maxChecks, func(c *share.Counter) bool {
-			next = Urgent
-			return n.check(now, c, out)
-		})
-	}
+	n.quiet = true
+	n.counters.Changed(now, maxChecks, func(c *share.Counter) bool {
+		next, n.quiet = Urgent, false
+		return n.check(now, c, out)
+	})
 	n.tickHomes(now, out)
 	if now >= n.routineAt {
 		n.routineAt = now.Add(Interval)
@@ -204,10 +206,8 @@ func (n *Node) routine(now limit.Instant, out Outbox) {
 	n.greet(now, out)
 	n.watch(now, out)
 	n.tickJoin(now, out)
-	if len(n.byAddr) > 0 {
-		n.counters.Sweep(now, n.counters.Shared()/sweepTicks+1, func(c *share.Counter) bool { return n.check(now, c, out) })
-	}
 	n.sweepHomes(now, out)
+	n.counters.Sweep(now, n.counters.Shared()/sweepTicks+1, func(c *share.Counter) bool { return n.check(now, c, out) })
 }
 
 // Receive takes one frame from a peer. It returns ErrStranger, ErrMalformed or
@@ -238,8 +238,9 @@ func (n *Node) Receive(now limit.Instant, from string, data []byte, out Outbox) 
 	case kindPage:
 		n.learn(now, p, f)
 	case kindCounts:
-		n.arrived(now, p, f)
-		n.take(now, p, f)
+		if n.arrived(now, p, f, out) {
+			n.take(now, p, f)
+		}
 	}
 	n.tickUrgent(now, out)
 	n.flush(now, out)

@@ -1,8 +1,7 @@
 package gossip
 
 import (
-	"math"
-
+	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/share"
 )
@@ -33,7 +32,8 @@ type home struct {
 	share.Home
 	share.ID
 	dirty bool
-	place int // in homes.list
+	place int     // in homes.list
+	left  float64 // part of the burst, when it was looked at last
 
 	handed int // how often it was handed over to the home that is elsewhere now
 }
@@ -53,46 +53,37 @@ func newHomes(max int) homes { return homes{max: max, byKey: map[limit.Key]*home
 
 func (hs *homes) has(k limit.Key) bool { return hs.byKey[k] != nil }
 
-// open returns the home of a counter, and makes it for a report of one that is
-// not known; nil when its limit is not known here. A counter that somebody knew
-// before this node did is not told of before all have registered.
-func (hs *homes) open(now limit.Instant, id share.ID, rep *share.Report, counters Counters) *home {
+// open returns the home of a counter, and makes it for a report of one that is not
+// known. A counter that somebody knew before this node did is not told of before
+// all have registered.
+func (hs *homes) open(now limit.Instant, id share.ID, rep *share.Report, rule *share.Rule) (h *home, isNew bool) {
 	if h := hs.byKey[id.Key]; h != nil {
-		return h
-	}
-	_, rule, ok := counters.Rule(now, id.Limit, id.Variant)
-	if !ok {
-		return nil
+		return h, false
 	}
 	ready := now
 	if rep.Register || !rep.Fresh {
 		ready = now.Add(registerWait)
 	}
 	if len(hs.list) >= hs.max {
-		hs.evict(now, id.Key, counters)
+		hs.evict(id.Key)
 	}
-	h := &home{Home: *share.NewHome(rule, now, ready), ID: id, place: len(hs.list)}
+	h = &home{Home: *share.NewHome(rule, now, ready), ID: id, place: len(hs.list), left: 1}
 	hs.byKey[id.Key] = h
 	hs.list = append(hs.list, h)
-	return h
+	return h, true
 }
 
 // evict gives up the home of one counter to make room for another: of a few, drawn
 // by the key, the one nearest to full. Its nodes go on by what they know.
-func (hs *homes) evict(now limit.Instant, key limit.Key, counters Counters) {
+func (hs *homes) evict(key limit.Key) {
 	const sample = 8
 	var victim *home
-	most := math.Inf(-1)
 	dice := key.Hi ^ key.Lo
 	for range sample {
 		dice = dice*6364136223846793005 + 1442695040888963407
 		h := hs.list[(dice>>32)*uint64(len(hs.list))>>32]
-		left := math.Inf(1)
-		if p, r, ok := counters.Rule(now, h.Limit, h.Variant); ok {
-			left = h.Left(p, r, now)
-		}
-		if left > most && !h.dirty {
-			victim, most = h, left
+		if !h.dirty && (victim == nil || h.left > victim.left) {
+			victim = h
 		}
 	}
 	if victim != nil {
@@ -129,24 +120,26 @@ func (hs *homes) touch(h *home) {
 // for a home that is elsewhere, as far as this node knows, is not used: its sender
 // will come to know it, and register there.
 func (n *Node) hearReport(now limit.Instant, p *peer, seq uint32, e *entry) {
-	h := n.homes.byKey[e.Key]
-	if h == nil {
-		if first, _ := n.ring.Owner(e.Key); first != self {
-			n.stats.Misplaced++
-			return
-		}
-		if h = n.homes.open(now, e.ID, &e.report, n.counters); h == nil {
-			return
-		}
+	if first, _ := n.ring.Owner(e.Key); first != self && !n.homes.has(e.Key) {
+		n.stats.Misplaced++
+		return
 	}
-	n.apply(now, h, share.Sender{Node: p.number, Life: uint32(p.life), Seq: seq}, &e.report)
-}
-
-func (n *Node) apply(now limit.Instant, h *home, from share.Sender, rep *share.Report) {
-	p, r, ok := n.counters.Rule(now, h.Limit, h.Variant)
+	params, rule, ok := n.counters.Rule(now, e.Limit, e.Variant)
 	if !ok {
 		return
 	}
+	h, isNew := n.homes.open(now, e.ID, &e.report, rule)
+	if isNew && !e.report.HandOver {
+		n.counters.With(now, e.ID, false, func(c *share.Counter) {
+			c.Settle(now)
+			untold, _ := c.Local.Untold()
+			h.SeedBut(c.Params, c.Rule, c.Local, *c.State, now, untold)
+		})
+	}
+	n.apply(now, h, params, rule, share.Sender{Node: p.number, Life: uint32(p.life), Seq: seq}, &e.report)
+}
+
+func (n *Node) apply(now limit.Instant, h *home, p *decide.Params, r *share.Rule, from share.Sender, rep *share.Report) {
 	fell, ok := h.Apply(p, r, from, rep, now)
 	if !ok {
 		n.stats.Stale++
@@ -236,6 +229,7 @@ func (n *Node) checkHome(now limit.Instant, h *home, out Outbox) {
 	}
 	_, heir := n.ring.Owner(h.Key)
 	h.Check(p, r, now, n.pool(now), self, heir, &audience{n, h, now, out})
+	h.left = h.Left(p, r, now)
 	n.stats.over(h.ID, h.Over())
 }
 

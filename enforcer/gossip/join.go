@@ -31,6 +31,8 @@ type join struct {
 	listed, loaded bool          // SetView, Start was called
 	since          limit.Instant // both were
 	settled        bool
+	flushing       bool // tokens that nobody was told of are looked for
+	found          bool // all of them are found
 	flushed        bool // of a leaving node: no token is untold
 }
 
@@ -58,7 +60,7 @@ func (n *Node) Joined() bool { return n.join.settled }
 // Left says whether a node that leaves has told all that it took, as far as there is
 // anybody to tell.
 func (n *Node) Left() bool {
-	return n.leaving && n.join.flushed && (len(n.homes.list) == 0 || n.reached == 1)
+	return n.leaving && n.join.flushed && (len(n.homes.list) == 0 || n.others == 0)
 }
 
 // Start says that the limits are known, so that peers' counts can be taken
@@ -115,8 +117,17 @@ func (n *Node) tickJoin(now limit.Instant, out Outbox) {
 		n.serve(now, p, out)
 	}
 	n.settle(now)
-	if n.leaving && !n.join.flushed {
-		n.join.flushed = n.counters.Flush(now, flushKeys)
+	j := &n.join
+	if n.leaving && n.alone { // there is nobody to tell
+		j.flushed = true
+	}
+	if j.flushing = j.flushing || n.leaving && !j.flushed; j.flushing && !n.alone {
+		j.found = j.found && n.quiet // what is found is told at the next Tick
+		if !j.found {
+			j.found = n.counters.Flush(now, flushKeys)
+		} else {
+			j.flushing, j.flushed, j.found = false, true, false
+		}
 	}
 }
 
@@ -195,8 +206,9 @@ func (n *Node) adopt(now limit.Instant, p *peer, seq uint32, e *entry) {
 		return
 	}
 	rep := share.Report{Level: e.state.Level, HandOver: true, Register: true, OthersRate: e.state.Rate, OthersDemand: e.state.Demand}
-	if h := n.homes.open(now, e.ID, &rep, n.counters); h != nil {
-		n.apply(now, h, share.Sender{Node: p.number, Life: uint32(p.life), Seq: seq}, &rep)
+	if params, rule, ok := n.counters.Rule(now, e.Limit, e.Variant); ok {
+		h, _ := n.homes.open(now, e.ID, &rep, rule)
+		n.apply(now, h, params, rule, share.Sender{Node: p.number, Life: uint32(p.life), Seq: seq}, &rep)
 	}
 	n.counters.With(now, e.ID, true, func(c *share.Counter) {
 		c.Settle(now)

@@ -17,8 +17,14 @@ const (
 // check looks whether the home of a counter should hear of it, and says whether
 // the counter is still shared.
 func (n *Node) check(now limit.Instant, c *share.Counter, out Outbox) bool {
+	if c.Rule.Alone() {
+		return false
+	}
 	c.Settle(now)
 	l := c.Local
+	if l.Heir && c.Params.IdleAt(*c.State) <= now {
+		l.Heir = false // there is nothing to keep any more
+	}
 	if was := l.Home; was.View != n.view {
 		first, _ := n.ring.Owner(c.Key)
 		l.Home = share.HomeRef{Node: first, View: n.view}
@@ -46,9 +52,14 @@ func (n *Node) check(now limit.Instant, c *share.Counter, out Outbox) bool {
 func (n *Node) tell(now limit.Instant, c *share.Counter, home int32, rep *share.Report, out Outbox) {
 	if home == self {
 		n.round++
-		if h := n.homes.open(now, c.ID, rep, n.counters); h != nil {
-			n.apply(now, h, share.Sender{Node: self, Life: uint32(n.life), Seq: n.round}, rep)
+		h, isNew := n.homes.open(now, c.ID, rep, c.Rule)
+		switch {
+		case rep.Register:
+			h.Seed(c.Params, c.Rule, c.Local, *c.State, now)
+		case isNew && rep.Fresh: // which is charged
+			h.SeedBut(c.Params, c.Rule, c.Local, *c.State, now, rep.Taken)
 		}
+		n.apply(now, h, c.Params, c.Rule, share.Sender{Node: self, Life: uint32(n.life), Seq: n.round}, rep)
 		return
 	}
 	if p := n.byNumber(home); p != nil {
@@ -70,9 +81,12 @@ func (n *Node) hearState(now limit.Instant, p *peer, seq uint32, e *entry) {
 			}
 			l.Home = share.HomeRef{Node: first, View: n.view}
 		}
-		if l.Home.Node != p.number || l.Seq != 0 && int32(seq-l.Seq) < 0 || e.state.Line && e.state.Era != l.Era {
+		if l.Home.Node != p.number || l.Seq != 0 && int32(seq-l.Seq) < 0 {
 			n.stats.Stale++
 			return
+		}
+		if e.state.Line && e.state.Era != l.Era { // of what it counts now the home knows nothing
+			e.state.Line = false
 		}
 		l.Seq = seq
 		c.Hear(now, &e.state)

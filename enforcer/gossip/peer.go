@@ -37,6 +37,7 @@ type peer struct {
 	flights  [window]flight // by seq
 	received receipt        // of its frames
 	ackAt    limit.Instant  // when to say so at the latest; 0: nothing new to say
+	unacked  int            // frames since it was said
 }
 
 // greet tells peers the name and the seed of this node.
@@ -68,7 +69,7 @@ func (n *Node) hear(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 		p.life = f.life
 	default: // it has been restarted, and has forgotten whose home it was
 		p.former, p.life = p.life, f.life
-		p.greetAt = now
+		p.greetAt, p.serving = now, serving{}
 		n.renumber(now, p)
 		n.rebuild(now)
 	}
@@ -96,25 +97,35 @@ func (n *Node) watch(now limit.Instant, out Outbox) {
 		}
 		p.overdue(now, func(e sent) { n.lost(now, p, e) })
 		if p.ackAt != 0 && now >= p.ackAt && p.out.entries == 0 {
-			n.begin(&n.scratch, kindCounts)
-			n.scratch.acknowledge(p.received)
-			p.ackAt = 0
-			n.send(p, &n.scratch, out)
+			n.acknowledge(p, out)
 		}
 	}
 }
 
-// arrived notes a frame of counts.
-func (n *Node) arrived(now limit.Instant, p *peer, f *frame) {
+// arrived notes a frame of counts, and says whether it is new.
+func (n *Node) arrived(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 	if f.acks {
-		p.landed(f.ack, func(e sent) { n.lost(now, p, e) })
+		p.landed(now, f.ack, func(e sent) { n.lost(now, p, e) })
 	}
-	if len(f.entries) > 0 {
-		p.received.note(f.seq)
-		if p.ackAt == 0 {
-			p.ackAt = now.Add(ackWait)
-		}
+	if len(f.entries) == 0 {
+		return false
 	}
+	again := p.received != (receipt{}) && p.received.has(f.seq)
+	p.received.note(f.seq)
+	if p.ackAt == 0 {
+		p.ackAt = now.Add(ackWait)
+	}
+	if p.unacked++; p.unacked >= ackEvery && p.out.entries == 0 {
+		n.acknowledge(p, out)
+	}
+	return !again
+}
+
+func (n *Node) acknowledge(p *peer, out Outbox) {
+	n.begin(&n.scratch, kindCounts)
+	n.scratch.acknowledge(p.received)
+	p.ackAt, p.unacked = 0, 0
+	n.send(p, &n.scratch, out)
 }
 
 func (n *Node) begin(w *writer, k kind) { w.begin(k, n.join.settled, n.life, n.seed.tag()) }
@@ -129,7 +140,7 @@ func (n *Node) room(now limit.Instant, p *peer, out Outbox, e sent) {
 		n.begin(&p.out, kindCounts)
 		if p.ackAt != 0 {
 			p.out.acknowledge(p.received)
-			p.ackAt = 0
+			p.ackAt, p.unacked = 0, 0
 		}
 	}
 	p.boarding = append(p.boarding, e)

@@ -111,6 +111,11 @@ func (n *Node) rebuild(now limit.Instant) {
 	if n.join.settled && !n.leaving || alive == 1 {
 		nodes = append(nodes, ring.Node{Name: n.name, Number: self})
 	}
+	n.others = alive - 1
+	if alone := len(n.byAddr) == 0; alone != n.alone {
+		n.alone = alone
+		n.join.flushing = !alone // what it took while it was alone nobody knows
+	}
 	n.ring = ring.New(nodes)
 	n.view++
 	n.homes.moving = len(n.homes.list)

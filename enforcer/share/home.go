@@ -15,6 +15,7 @@ type State struct {
 	Rate, Demand float64 // of all other nodes together, tokens per second
 	Others       int32   // nodes that touched the counter lately, but for this one
 	Exact        bool    // tell exactly: the counter is near its limit, or may soon be
+	Heir         bool    // this is a copy to keep: the receiver is the next home
 
 	// Line says that the home knows the node's own consumption, up to Seen tokens
 	// of the node's Era. Without it the node is taken to have told all but what it
@@ -53,6 +54,7 @@ type Home struct {
 	ghost                  Line          // of nodes that did not register
 
 	exact   bool
+	crowded bool // those who take without a word may take too much together
 	heard   limit.Instant
 	over    float64 // tokens admitted that were not there
 	overMax float64 // deepest debt since the counter was last out of debt
@@ -100,6 +102,20 @@ func NewHome(r *Rule, now, ready limit.Instant) *Home {
 // handOverTime is how long after it was made a Home may learn from the one before.
 const handOverTime = limit.Second
 
+// Seed makes use of what this node itself believes of the counter whose home it has
+// become: it may have a copy of the former home's.
+func (h *Home) Seed(p *decide.Params, r *Rule, l *Local, s decide.State, now limit.Instant) {
+	h.SeedBut(p, r, l, s, now, 0)
+}
+
+// SeedBut does the same, but for untold tokens that this node is going to report.
+func (h *Home) SeedBut(p *decide.Params, r *Rule, l *Local, s decide.State, now limit.Instant, untold int64) {
+	if level := l.level(p, r, s, now) - r.slack + float64(untold); level < h.level(p, now) {
+		h.setLevel(p, r, level, now)
+	}
+	h.othersRate, h.othersDmnd = l.rate+l.admitRate(now), l.demand+l.asked.rate(now)
+}
+
 // settle lets the lines go on until now.
 func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	if now <= h.at {
@@ -114,6 +130,7 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	h.rest += h.rate * d
 	h.consumed += h.rate * d
 	h.state = debit(p, h.state, was, &h.rest)
+	h.rest = spill(p, h.state, was, now, h.rest)
 	if r.refill {
 		if lost := before + (r.rate-h.rate)*d - (p.Level(h.state, now) - h.rest); lost > 1e-6 {
 			h.clips.add(lost, r.rate, now)
@@ -148,8 +165,8 @@ type Sender struct {
 // for a report that was overtaken by a newer one.
 func (h *Home) Apply(p *decide.Params, r *Rule, from Sender, rep *Report, now limit.Instant) (fell float64, ok bool) {
 	h.settle(p, r, now)
-	h.heard = now
 	if rep.HandOver {
+		h.heard = now
 		h.register(p, r, rep, 0, 0, now)
 		return 0, true
 	}
@@ -160,6 +177,9 @@ func (h *Home) Apply(p *decide.Params, r *Rule, from Sender, rep *Report, now li
 	l := &h.lines[i]
 	if known && l.life == from.Life && int32(from.Seq-l.seq) < 0 {
 		return 0, false
+	}
+	if !known || rep.Rate > 0 || rep.Demand > 0 || rep.Taken != l.Taken { // else it is this node, which reports always
+		h.heard = now
 	}
 	before := h.level(p, now)
 	if known = known && l.life == from.Life && l.era == rep.Era; !known {

@@ -40,12 +40,19 @@ type Local struct {
 	warmUntil  limit.Instant
 	quiet      bool // the next report hands the counter back to silence
 	must       bool // the next report is due
-	started    limit.Instant
+
+	// Since the counter has another home, until that one has answered: what the
+	// former one had not been told of then, and what had been taken.
+	moved           bool
+	owed, takenThen int64
+
+	started limit.Instant
 
 	// Of the protocol.
 	Home HomeRef
 	Era  uint16 // tells this Local from earlier ones of the same counter
 	Seq  uint32 // orders what its home says
+	Heir bool   // this node has the home's copy: it is kept
 }
 
 // HomeRef says where a counter's home is, as of a view of the pool.
@@ -61,13 +68,13 @@ const (
 // Start makes l the Local of a counter of which this node took tokens without a
 // word before; untold is what is left of them after the leak.
 func (l *Local) Start(r *Rule, now limit.Instant, s decide.State, taken int64, untold float64, era uint16) {
-	age := limit.Span(0)
-	if leaked := float64(taken) - untold; leaked > 0 && r.leak > 0 {
-		age = limit.Span(min(leaked/r.leak, 100) * float64(limit.Second))
+	own := s
+	if taken == 0 { // then it is others that took what is gone, or it was told
+		own = decide.State{}
 	}
 	*l = Local{
-		at: now, own: s, chance: 1, taken: taken, unsaid: untold,
-		admitAt: now, leakAt: now, firstTaken: now.Add(-age), started: now, must: untold >= r.depth, Era: era,
+		at: now, own: own, chance: 1, taken: min(taken, int64(math.Ceil(untold))), unsaid: untold,
+		admitAt: now, leakAt: now, firstTaken: now, started: now, must: untold >= r.depth, Era: era,
 	}
 }
 
@@ -98,7 +105,22 @@ func (l *Local) Settle(p *decide.Params, s decide.State, now limit.Instant) deci
 	l.at = now
 	// As of the last time: what came in meanwhile and was taken at once was never
 	// lost for want of room.
-	return debit(p, s, was, &l.rest)
+	s = debit(p, s, was, &l.rest)
+	l.rest = spill(p, s, was, now, l.rest)
+	return s
+}
+
+// spill returns what is left of a part of a token after what came in from was to
+// now and had no room: it pays for parts like for whole ones.
+func spill(p *decide.Params, s decide.State, was, now limit.Instant, rest float64) float64 {
+	switch {
+	case rest <= 0 || p.IdleAt(s) > now:
+		return rest
+	case p.Algorithm() != decide.Bucket: // the window that it was of is over
+		return 0
+	}
+	came := float64(p.Requests()) / seconds(p.Per()) * since(was, now)
+	return max(0, rest-max(0, came-(float64(p.Burst())-p.Level(s, was))))
 }
 
 // debit takes the whole tokens of rest from s, or gives them back.
@@ -138,7 +160,11 @@ func (l *Local) Admits(p *decide.Params, r *Rule, s decide.State, now limit.Inst
 	}
 	need := float64(max(1, cost))
 	level := l.level(p, r, s, now)
-	if level < need || !l.known && !r.Flash(p, l.own, now, cost) {
+	if level < need {
+		return false
+	}
+	if !l.known && !r.Flash(p, l.own, now, cost) {
+		l.must = true // it is the home's to say
 		return false
 	}
 	l.chance = l.chanceAt(r, level, now)
@@ -158,7 +184,9 @@ func (l *Local) Count(p *decide.Params, r *Rule, now limit.Instant, cost limit.A
 			}
 			l.credit = min(max(l.credit, 0), 1)
 		}
-		l.asked.observe(now, float64(cost))
+		if cost <= p.Burst() { // what can never be admitted is no demand
+			l.asked.observe(now, float64(cost))
+		}
 	}
 	if !admitted {
 		return
@@ -183,6 +211,9 @@ func (l *Local) leakUnsaid(r *Rule, now limit.Instant) {
 		l.unsaid = max(0, l.unsaid-r.leak*since(l.leakAt, now))
 	}
 	l.leakAt = now
+	if l.silent(now) { // what has leaked is never told
+		l.taken = min(l.taken, l.said.Taken+int64(math.Ceil(l.unsaid)))
+	}
 }
 
 // Rescale carries l over to other parameters.
@@ -193,6 +224,9 @@ func (l *Local) Rescale(now limit.Instant, from, to *decide.Params) {
 // Hear takes over what the home says of a settled state, and returns the state.
 // What this node took and the home does not know yet stays taken.
 func (l *Local) Hear(p *decide.Params, r *Rule, s decide.State, now limit.Instant, told *State) decide.State {
+	l.leakUnsaid(r, now)
+	l.Heir = l.Heir || told.Heir
+	l.moved = l.moved && !told.Line
 	l.rate, l.demand, l.others = told.Rate, told.Demand, told.Others
 	l.heard, l.known = now, true
 	if told.Exact {
@@ -218,7 +252,7 @@ func (l *Local) silent(now limit.Instant) bool {
 // this node, and it expects nothing of them.
 func (l *Local) Idle(now limit.Instant) bool {
 	quietOthers := l.rate == 0 && l.demand == 0 || now.Sub(l.heard) > Hold
-	return l.silent(now) && !l.must && quietOthers
+	return l.silent(now) && !l.must && !l.Heir && quietOthers
 }
 
 // Untold returns the tokens that nobody was told of, in all and less what leaked:

@@ -155,17 +155,22 @@ func (l *Local) Report(p *decide.Params, r *Rule, s decide.State, now limit.Inst
 	if l.taken != l.said.Taken {
 		rep.Age = max(0, now.Sub(l.firstTaken))
 	}
+	if l.moved {
+		rep.Untold = max(0, l.owed+l.taken-l.takenThen)
+		rep.Register, rep.OthersRate, rep.OthersDemand = true, Round(l.rate), Round(l.demand)
+	}
 	l.publish(r, level, &rep, now)
 	return rep
 }
 
-// Register makes a report for a home that may not know of the counter.
+// Register makes a report for a home that may not know of the counter. Until that
+// home has answered all reports are such ones: this one may be lost.
 func (l *Local) Register(p *decide.Params, r *Rule, s decide.State, now limit.Instant) Report {
-	untold := int64(math.Round(float64(l.taken) - l.said.at(now)))
-	rep := l.Report(p, r, s, now)
-	rep.Untold = max(0, untold)
-	rep.Register, rep.OthersRate, rep.OthersDemand = true, Round(l.rate), Round(l.demand)
-	return rep
+	if !l.moved {
+		l.moved, l.takenThen = true, l.taken
+		l.owed = max(0, int64(math.Round(float64(l.taken)-l.said.at(now))))
+	}
+	return l.Report(p, r, s, now)
 }
 
 // rateToSay returns the rate that others should extrapolate: what was admitted

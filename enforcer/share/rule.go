@@ -82,7 +82,7 @@ type Rule struct {
 	depth   float64 // tokens at once, likewise
 	slow    bool    // less than one token comes in during settleTime
 	pulse   limit.Span
-	part    float64 // of the level, that a node may use of a counter it has not heard of
+	keep    float64 // tokens that a node leaves of a counter it has not heard of
 }
 
 // NewRule returns the Rule of a limit in a pool of nodes. Delay is how long it
@@ -109,12 +109,14 @@ func NewRule(p *decide.Params, nodes int, delay limit.Span, cautious bool) Rule 
 		r.reserve = min(r.full/4, r.rate*settleTime/4)
 	}
 	r.debt = max(r.burst, r.rate, min((r.nodes-1)*r.burst, r.rate*longestPenance))
-	r.leak = silentPart * r.rate / r.nodes
+	if r.refill { // of a window nothing comes in again before it ends
+		r.leak = silentPart * r.rate / r.nodes
+	}
 	r.depth = max(0.5, silentDepth*r.burst/r.nodes)
 	r.slow = r.rate*settleTime < 1
 	r.pulse = min(max(heartbeat, limit.Span(0.5/r.rate*float64(limit.Second))), 5*heartbeat)
-	if r.part = 1; cautious {
-		r.part = min(max(1/r.nodes, 1/r.burst), 1)
+	if cautious {
+		r.keep = r.burst - max(1, math.Floor(r.burst/r.nodes))
 		r.depth = .5 // the home is asked at once
 	}
 	return r
@@ -160,7 +162,7 @@ func (r *Rule) MustTell(untold float32) bool { return float64(untold) >= r.depth
 // Flash says whether a node may grant cost to a client of whom the pool has not
 // told it yet, when s is what it granted before.
 func (r *Rule) Flash(p *decide.Params, s decide.State, now limit.Instant, cost limit.Amount) bool {
-	return r.part == 0 || r.part >= 1 || p.Level(s, now)-(1-r.part)*r.burst >= float64(max(1, cost)) || cost < 0
+	return r.keep == 0 || p.Level(s, now)-r.keep >= float64(max(1, cost)) || cost < 0
 }
 
 // margin is by how many tokens a line may be wrong when left of them are left

@@ -65,15 +65,19 @@ func TestWhatIsTakenWithoutAWordIsBounded(t *testing.T) {
 		p, r, nodes := rules(t, false)
 		n := float64(nodes)
 		rate := float64(p.Requests()) * float64(limit.Second) / float64(p.Per())
-		if got := n * r.Leaks(); math.Abs(got-rate/4) > rate*1e-9 {
-			t.Fatalf("%v tokens a second leak, want %v", got, rate/4)
+		leaks := rate / 4
+		if p.Algorithm() != decide.Bucket {
+			leaks = 0 // nothing comes in again before a window is over
+		}
+		if got := n * r.Leaks(); math.Abs(got-leaks) > rate*1e-9 {
+			t.Fatalf("%v tokens a second leak, want %v", got, leaks)
 		}
 		if got, most := n*r.Depth(), max(n/2, float64(p.Burst())/10)*(1+1e-9); got > most {
 			t.Fatalf("%v tokens may be untold, want at most %v", got, most)
 		}
 		untold := float32(rapid.Float64Range(0, 1e4).Draw(t, "untold"))
 		// A longer time than 11 days is cut short.
-		if d := r.LeakTime(untold); d < limit.Span(1e6)*limit.Second && r.Leak(untold, d+limit.Millisecond) > untold*1e-5 {
+		if d := r.LeakTime(untold); leaks > 0 && d < limit.Span(1e6)*limit.Second && r.Leak(untold, d+limit.Millisecond) > untold*1e-5 {
 			t.Fatalf("of %v tokens %v are left after %v", untold, r.Leak(untold, d), d.Duration())
 		}
 		passed := limit.Span(rapid.Int64Range(-int64(limit.Second), int64(limit.Minute)).Draw(t, "passed"))

@@ -119,12 +119,6 @@ func TestTheAgeOfAReport(t *testing.T) {
 			t.Errorf("after %v: the age is %v, want %v", c.at.Duration(), got.Duration(), c.want.Duration())
 		}
 	}
-	// Tokens that were taken without a word are as old as their leak says.
-	e.local.Start(&e.rule, start, e.state, 3, 2, 2)
-	want := limit.Span(float64(limit.Second) / e.rule.Leaks())
-	if got := e.counter().Report(start).Age; got < want-ms || got > want+ms {
-		t.Errorf("when one of three has leaked the age is %v, want %v", got.Duration(), want.Duration())
-	}
 }
 
 func TestAReportIsFreshForASecond(t *testing.T) {

@@ -52,21 +52,21 @@ func (h *Home) Check(p *decide.Params, r *Rule, now limit.Instant, pool Pool, se
 	if h.young {
 		h.takeStock(now, pool)
 	}
-	touched, silentLines := h.expire(p, r, now, pool)
+	touched, active := h.expire(p, r, now, pool)
 	h.measure(p, r, now)
 	level := h.level(p, now)
 	full := level + r.slack
 	near := full < r.full/2 || h.demand > 0 && r.chance(full, h.demand, 1) < 1
-	allowed := r.leak * float64(silentLines)
-	h.exact = near || full < r.full*h.exactBelow(r) || max(h.rate, h.demand)+allowed > .95*r.rate
+	h.crowded = r.leak > 0 && max(h.rate, h.demand)+r.leak*(r.nodes-float64(active)) > .95*r.rate
+	h.exact = near || full < r.full*h.exactBelow(r) || h.crowded
 	c := check{h: h, p: p, r: r, now: now, level: level, full: full, near: near, touched: touched, to: to}
 	for i := range h.lines {
 		if l := &h.lines[i]; l.node == self {
 			c.tell(l)
 		} else if c.listens(l) {
 			c.tellActive(l)
-		} else if h.exact && now.Sub(l.woken) > wakeEvery {
-			c.tell(l)
+		} else if h.exact && now.Sub(l.woken) > wakeEvery || !l.told.known && r.keep > 0 {
+			c.tell(l) // of a cautious limit everybody is told who asks
 		}
 	}
 	c.tellSilent(self)
@@ -94,8 +94,8 @@ func (h *Home) takeStock(now limit.Instant, pool Pool) {
 }
 
 // expire ends lines that were not heard of for too long. It returns how many
-// nodes touched the counter lately, and how many take without a word.
-func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (touched, silent int) {
+// nodes touched the counter lately, and how many are extrapolated.
+func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (touched, active int) {
 	for i := range h.lines {
 		l := &h.lines[i]
 		if (l.Rate > 0 || l.Demand > 0) && now.Sub(l.At) > Hold {
@@ -104,8 +104,8 @@ func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (
 		if now.Sub(l.At) < recently {
 			touched++
 		}
-		if l.Rate == 0 && l.Demand == 0 {
-			silent++
+		if l.Rate > 0 || l.Demand > 0 {
+			active++
 		}
 	}
 	switch {
@@ -116,7 +116,7 @@ func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (
 		h.setGhost(0, 0, now)
 		h.ghost = Line{}
 	}
-	return touched, silent
+	return touched, active
 }
 
 // Doubt says that what a node was told last may have been lost.
@@ -206,7 +206,8 @@ func (c *check) state(rate, demand float64) State {
 // exhausted, coarsely: a client that goes there next is then known.
 func (c *check) tellSilent(self int32) {
 	t := &c.h.silent
-	if !c.near && !t.known {
+	wake := c.h.crowded && c.now.Sub(t.at) > wakeEvery
+	if !c.near && !t.known && !wake {
 		return
 	}
 	margin := max(.5, coarse*max(c.r.full/4, c.r.rate*settleTime))
@@ -221,7 +222,7 @@ func (c *check) tellSilent(self int32) {
 		off = c.r.full - c.full
 	}
 	again := c.near && c.full < c.r.full/4 && c.now.Sub(t.at) > recently && t.rate > 0
-	if off < margin && !again {
+	if off < margin && !again && !wake {
 		return
 	}
 	s := c.state(0, 0)
@@ -249,6 +250,7 @@ func (c *check) tellHeir(self, heir int32) {
 		return
 	}
 	s := c.state(0, 0)
+	s.Heir = true
 	c.note(t, &s)
 	c.to.Tell(heir, &s)
 }

@@ -98,15 +98,14 @@ func TestWhatIsTold(t *testing.T) {
 	b.apply(start, 2, 1, share.Report{Taken: 50, Rate: 20, Demand: 40, Level: 9950, Era: 8, Fresh: true})
 	b.check(start, 0, -1)
 	for node, want := range map[int32]share.State{
-		1: {Level: 9850, Rate: 20, Demand: 40, Others: 1, Exact: true, Line: true, Seen: 100, Era: 7},
-		2: {Level: 9850, Rate: 10, Demand: 30, Others: 1, Exact: true, Line: true, Seen: 50, Era: 8},
+		1: {Level: 9850, Rate: 20, Demand: 40, Others: 1, Line: true, Seen: 100, Era: 7},
+		2: {Level: 9850, Rate: 10, Demand: 30, Others: 1, Line: true, Seen: 50, Era: 8},
 	} {
 		if got := b.told[node]; got != want {
 			t.Errorf("node %d was told %+v, want %+v", node, got, want)
 		}
 	}
-	// As much as it is asked for comes in within hours only, so it is exact; the
-	// rest hears nothing while there is enough.
+	// The rest hears nothing while there is enough.
 	if len(b.rest) > 0 {
 		t.Errorf("all others were told %v", b.rest)
 	}

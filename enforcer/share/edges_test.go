@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/sluice-dev/sluice/enforcer/decide"
-	"github.com/sluice-dev/sluice/enforcer/internal/sim"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/share"
 )
@@ -153,30 +152,6 @@ func TestAFairPartOfAFlashIsNotRoundedDown(t *testing.T) {
 				t.Fatalf("each of %d nodes grants %d of %d, want %d", nodes, got, burst, want)
 			}
 		}
-	}
-}
-
-// As TestALateReportDoesNotStarveAClientBelowItsLimit, when the node has been out
-// of reach for longer than it is extrapolated, and its reports were lost.
-func TestAVeryLateReportDoesNotStarveAClientBelowItsLimit(t *testing.T) {
-	c := newPool(bucket(1000, limit.Second, 1000), 3, false, 1).drive()
-	c.spread(900, 32*limit.Second, 1, 1, 1)
-	c.Run(2 * limit.Second)
-	c.link = func(node int) (l sim.Link) {
-		if node == 0 {
-			l.Loss = 1
-		}
-		return l
-	}
-	c.Run(25 * limit.Second)
-	c.link = nil
-	lowest := 1000.
-	for range 100 {
-		c.Run(50 * limit.Millisecond)
-		lowest = min(lowest, c.homeLevel())
-	}
-	if lowest < 500 {
-		t.Errorf("the home believed that %v of 1000 were left", lowest)
 	}
 }
 

@@ -146,26 +146,6 @@ func TestAPoolThatStopsAsAWholeLeaves(t *testing.T) {
 	})
 }
 
-// One page in twenty is lost, of a hundred: that is no reason to wait for three
-// seconds, or to send all of them fifteen times.
-func TestAJoinWithLosses(t *testing.T) {
-	const keys = 1500
-	p := newPool(t, 1, 3)
-	for i := range uint64(keys) {
-		p.take(int(i%2), key(i), daily, 300)
-	}
-	p.Run(limit.Second)
-	p.kill(2)
-	p.announce()
-	p.Run(100 * limit.Millisecond)
-	p.Link = func(string, string) sim.Link { return sim.Link{Loss: .05, Max: limit.Millisecond} }
-	p.boot(2, p.Now())
-	p.announce()
-	if took := p.until("it has joined", 4*limit.Second, p.nodes[2].Joined); took > limit.Second {
-		t.Errorf("it took %v to join", took.Duration())
-	}
-}
-
 // Those who are gone take nothing: the last node may use all of a limit at once,
 // and forgets what it shared.
 func TestANodeThatIsAloneAgain(t *testing.T) {
@@ -314,18 +294,6 @@ func TestAReceiptBeginsWithAnyNumber(t *testing.T) {
 		if !r.Has(first) || r.Has(first-1) {
 			t.Errorf("the first frame is %d: has it %v, and the one before %v", first, r.Has(first), r.Has(first-1))
 		}
-	}
-}
-
-// Many counters are told of at once, and all frames arrive.
-func TestABurstOfFramesIsNotTakenForLost(t *testing.T) {
-	p := newPool(t, 1, 2)
-	for i := range uint64(3000) {
-		p.take(1, key(i), daily, 100)
-	}
-	p.Run(limit.Second)
-	if s := p.nodes[1].Stats(); s.Lost > 0 {
-		t.Errorf("%d of %d reports were given up for lost", s.Lost, s.Reports)
 	}
 }
 
