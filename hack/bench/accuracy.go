@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 	"time"
 )
@@ -21,7 +22,7 @@ func accuracy(s *stage) (met bool, err error) {
 		}
 		return true, nil
 	}
-	fmt.Fprintln(t, "pods\tscenario\toffered\tsteady\tgoal\tworst 10 s\tgoal\trefused\tp50 / p99 ms\tload\t")
+	fmt.Fprintln(t, "pods\tscenario\toffered\tto limit\tto exact\tgoal\tworst 10 s\tgoal\trefused\tp50 / p99 ms\tload\t")
 	met = true
 	for _, size := range s.opts.sizes {
 		pods, err := s.startAccuracyPool(size)
@@ -60,8 +61,8 @@ func (s *stage) scenario(t *tabwriter.Writer, pods *[]*pod, c *scenario) (met bo
 		if !met {
 			verdict = "MISSED"
 		}
-		s.say("%d pods, %s: offered %.0f %%, steady %s, worst window %s, refused %d, failed %d: %s",
-			len(*pods), c.name, 100*f.offered, percent(f.steady), percent(f.window), f.refused, f.failed, verdict)
+		s.say("%d pods, %s: offered %.0f %%, to limit %s, to exact %s, worst window %s, refused %d, failed %d: %s",
+			len(*pods), c.name, 100*f.offered, percent(f.steady), percent(f.exact), percent(f.window), f.refused, f.failed, verdict)
 		printLine(t, len(*pods), c, &f, try, verdict)
 		if c.crash > 0 {
 			stopPool(*pods)
@@ -103,9 +104,9 @@ func (s *stage) try(pods []*pod, c *scenario, try int) (figures, error) {
 }
 
 func printLine(t *tabwriter.Writer, pods int, c *scenario, f *figures, try int, verdict string) {
-	steady, goal, refused := percent(f.steady), fmt.Sprintf("±%.0f %%", 100*c.goals().steady), "-"
+	steady, exact, goal, refused := percent(f.steady), percent(f.exact), fmt.Sprintf("±%.0f %%", 100*c.goals().steady), "-"
 	if c.kind == under {
-		steady, goal, refused = "-", "-", fmt.Sprintf("%d of 0", f.refused)
+		steady, exact, goal, refused = "-", "-", "-", strconv.Itoa(f.refused)
 	}
 	name := c.name
 	if try > 1 {
@@ -114,7 +115,7 @@ func printLine(t *tabwriter.Writer, pods int, c *scenario, f *figures, try int, 
 	if c.kind == recovery {
 		verdict += fmt.Sprintf(", worst 2 s %s", percent(f.worstAfterKill))
 	}
-	fmt.Fprintf(t, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t%.0f %%\t%s\t%s / %s\t%s\t%s\n", pods, name, 100*f.offered, steady, goal,
+	fmt.Fprintf(t, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t%s\t%.0f %%\t%s\t%s / %s\t%s\t%s\n", pods, name, 100*f.offered, steady, exact, goal,
 		percent(f.window), 100*c.goals().window, refused, millis(f.median), millis(f.slow), loadAverage(), verdict)
 }
 

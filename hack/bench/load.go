@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -133,7 +134,7 @@ func (l load) offer(ctx context.Context, pods []*pod, lasting time.Duration) off
 		<-every.C
 	}
 	g.waiting.Wait()
-	slices.SortFunc(g.out.answers, func(a, b answer) int { return int(a.came - b.came) })
+	slices.SortFunc(g.out.answers, func(a, b answer) int { return cmp.Compare(a.came, b.came) })
 	return g.out
 }
 

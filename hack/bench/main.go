@@ -28,7 +28,7 @@ Examples:
   go run ./hack/bench accuracy --list
   go run ./hack/bench cost --check
 
-The table goes to stdout, progress to stderr, what the enforcers print to BIN/local/bench.
+The table goes to stdout, progress to stderr, what the enforcers print to BIN/local/bench-PID.
 Ctrl-C stops everything that was started. README.md beside this program says how each
 figure is taken.
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
@@ -41,32 +40,31 @@ func worstWindow(times []time.Duration, length time.Duration) int {
 	return most
 }
 
-// exact returns what one exact limiter would have admitted of the calls in
-// [from, to), had it seen each when it was sent.
-func (o *offered) exact(q quota, clients int, from, to time.Duration) int {
-	calls := slices.Clone(o.answers)
-	slices.SortFunc(calls, func(a, b answer) int { return cmp.Compare(a.sent, b.sent) })
+// exact returns what one exact limiter would have admitted of the calls answered
+// in [from, to), each client for itself, had it decided each call when its answer
+// came: on a machine that stalls, calls arrive late and together, and what a full
+// bucket misses meanwhile no limiter gives back.
+func (o *offered) exact(q quota, clients int, from, to time.Duration) []int {
 	type bucket struct {
 		level float64
 		at    time.Duration
 	}
-	buckets := make([]bucket, clients)
+	buckets, counts := make([]bucket, clients), make([]int, clients)
 	for i := range buckets {
 		buckets[i].level = float64(q.burst)
 	}
-	count := 0
-	for _, c := range calls {
-		b := &buckets[c.client]
-		b.level, b.at = min(float64(q.burst), b.level+q.perSecond()*(c.sent-b.at).Seconds()), c.sent
+	for _, a := range o.answers {
+		b := &buckets[a.client]
+		b.level, b.at = min(float64(q.burst), b.level+q.perSecond()*(a.came-b.at).Seconds()), a.came
 		if b.level < 1 {
 			continue
 		}
 		b.level--
-		if c.sent >= from && c.sent < to {
-			count++
+		if a.came >= from && a.came < to {
+			counts[a.client]++
 		}
 	}
-	return count
+	return counts
 }
 
 // refused counts the calls that were denied.

@@ -22,11 +22,10 @@ type scenario struct {
 type kind int
 
 const (
-	// perClient compares what each client was admitted with its limit; the worst
-	// counts.
+	// perClient looks at what each client was admitted; the worst counts.
 	perClient kind = iota
-	// together compares all clients with what an exact limiter admits of the same
-	// calls: a client has too few tokens for a figure of its own.
+	// together looks at all clients as one: each has too few tokens for a figure of
+	// its own.
 	together
 	// under is demand under the limit: nothing is refused.
 	under
@@ -56,12 +55,12 @@ func (o *options) scenarios() []scenario {
 	var all []scenario
 	for _, factor := range []float64{3, 5, 10} {
 		for _, s := range spreads {
-			all = append(all, scenario{name: fmt.Sprintf("%d/s %gx %s", o.rate, factor, s.name), quota: main, clients: 1, factor: factor, spread: s.spread})
+			all = append(all, scenario{name: fmt.Sprintf("%d/s %gx %s", o.rate, factor, s.name), quota: main, clients: 1, factor: factor, spread: s.spread, kind: perClient})
 		}
 	}
 	for _, factor := range []float64{3, 10} {
 		for _, s := range spreads[:2] {
-			all = append(all, scenario{name: fmt.Sprintf("20/s %gx %s", factor, s.name), quota: low, clients: 10, factor: factor, spread: s.spread})
+			all = append(all, scenario{name: fmt.Sprintf("20/s %gx %s", factor, s.name), quota: low, clients: 10, factor: factor, spread: s.spread, kind: perClient})
 		}
 	}
 	for _, factor := range []float64{3, 10} {
@@ -96,6 +95,7 @@ func (c *scenario) goals() goals {
 type figures struct {
 	offered        float64 // calls answered, as a part of those that were meant to be made
 	steady         float64 // admitted by the limit, of the worst client
+	exact          float64 // admitted by what an exact limiter admits of the same calls, of the worst client
 	window         float64 // admitted in the worst window by what it may hold, of the worst client
 	refused        int
 	failed         int
@@ -112,30 +112,32 @@ func (f *figures) met(c *scenario) bool {
 	case c.kind == under:
 		return f.refused == 0
 	default:
-		return f.steady >= 1-g.steady && f.steady <= 1+g.steady
+		return f.exact >= 1-g.steady && f.exact <= 1+g.steady
 	}
 }
 
-// figure takes the figures of what was offered for warmUp and measure.
+// figure takes the figures of what was offered, those of the steady state in
+// [from, to).
 func (c *scenario) figure(o *offered, from, to time.Duration) figures {
-	f := figures{failed: o.failed, refused: o.refused(), median: o.latency(.5), slow: o.latency(.99), steady: 1}
-	f.offered = float64(len(o.answers)) / (c.factor * c.quota.perSecond() * float64(c.clients) * to.Seconds())
+	f := figures{failed: o.failed, refused: o.refused(), median: o.latency(.5), slow: o.latency(.99)}
+	rate := c.quota.perSecond()
+	f.offered = float64(len(o.answers)) / (c.factor * rate * float64(c.clients) * to.Seconds())
 	if c.kind == recovery {
 		from = o.crashed + backWithin
 	}
-	rate, admitted := c.quota.perSecond(), o.admissions(c.clients)
-	total := 0
-	for _, times := range admitted {
+	exact, total, totalExact := o.exact(c.quota, c.clients, from, to), 0, 0
+	limit := rate * (to - from).Seconds()
+	for i, times := range o.admissions(c.clients) {
 		n := within(times, from, to)
-		total += n
-		f.steady = farther(f.steady, float64(n)/(rate*(to-from).Seconds()))
+		total, totalExact = total+n, totalExact+exact[i]
+		f.steady, f.exact = farther(f.steady, float64(n)/limit), farther(f.exact, float64(n)/float64(max(1, exact[i])))
 		f.window = max(f.window, float64(worstWindow(times, window))/(rate*window.Seconds()+float64(c.quota.burst)))
 		for at := from; c.kind == recovery && at+2*time.Second <= to; at += 100 * time.Millisecond {
 			f.worstAfterKill = farther(f.worstAfterKill, float64(within(times, at, at+2*time.Second))/(2*rate))
 		}
 	}
 	if c.kind == together {
-		f.steady = float64(total) / float64(max(1, o.exact(c.quota, c.clients, from, to)))
+		f.steady, f.exact = float64(total)/(limit*float64(c.clients)), float64(total)/float64(max(1, totalExact))
 	}
 	return f
 }

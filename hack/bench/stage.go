@@ -29,7 +29,7 @@ type stage struct {
 	started     []*process
 }
 
-// newStage makes BIN/local/bench afresh.
+// newStage makes the folder BIN/local/bench-PID.
 func newStage(ctx context.Context, opts options, out, stderr io.Writer) (*stage, error) {
 	dir, err := filepath.Abs(filepath.Join(opts.bin, "local", "bench-"+strconv.Itoa(os.Getpid())))
 	if err != nil {
