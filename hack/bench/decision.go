@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 )
 
@@ -109,12 +111,12 @@ func (s *stage) takeTurns(servers []*server) error {
 		}
 		requests[i] = call(clientsQuota.domain, name)
 	}
-	if _, err := s.loop(servers[0], requests); err != nil {
+	if _, err := s.turn(servers[0], requests); err != nil {
 		return err
 	}
 	for round := range s.opts.rounds {
 		for _, one := range servers {
-			r, err := s.loop(one, requests)
+			r, err := s.turn(one, requests)
 			if err != nil {
 				return err
 			}
@@ -126,69 +128,90 @@ func (s *stage) takeTurns(servers []*server) error {
 	return nil
 }
 
-// loop asks a server in a closed loop for loopWarmUp and loopFor.
-func (s *stage) loop(one *server, requests []*rlsv3.RateLimitRequest) (r result, err error) {
-	ctx, cancel := context.WithCancelCause(s.ctx)
-	defer cancel(nil)
-	var measuring atomic.Bool
-	var answered, denied atomic.Int64
-	var mu sync.Mutex // guards latencies
-	var latencies []time.Duration
-	var running sync.WaitGroup
-	for i := range callers {
-		running.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(i), 3))
-			var took []time.Duration
-			for ctx.Err() == nil {
-				var got rlsv3.RateLimitResponse
-				began := time.Now()
-				admitted, err := ask(ctx, one.conns[i%len(one.conns)], requests[random.IntN(len(requests))], &got)
-				switch {
-				case ctx.Err() != nil:
-				case err != nil:
-					cancel(fmt.Errorf("%s: %w", one.name, err))
-				case measuring.Load():
-					took = append(took, time.Since(began))
-					answered.Add(1)
-					if !admitted {
-						denied.Add(1)
-					}
-				}
+// loop is one turn of the closed loop: callers that run until ctx ends.
+type loop struct {
+	ctx      context.Context // a loop is one call of turn
+	server   *server
+	requests []*rlsv3.RateLimitRequest
+
+	measuring        atomic.Bool
+	answered, denied atomic.Int64
+
+	mu        sync.Mutex // guards latencies
+	latencies []time.Duration
+}
+
+// call asks one call after the other, and returns when a call fails or the loop
+// ends.
+func (l *loop) call(caller int) error {
+	random := rand.New(rand.NewPCG(uint64(caller), 3))
+	conn := l.server.conns[caller%len(l.server.conns)]
+	var took []time.Duration
+	for {
+		var got rlsv3.RateLimitResponse
+		began := time.Now()
+		admitted, err := ask(l.ctx, conn, l.requests[random.IntN(len(l.requests))], &got)
+		switch {
+		case l.ctx.Err() != nil:
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.latencies = append(l.latencies, took...)
+			return nil
+		case err != nil:
+			return fmt.Errorf("%s: %w", l.server.name, err)
+		case l.measuring.Load():
+			took = append(took, time.Since(began))
+			l.answered.Add(1)
+			if !admitted {
+				l.denied.Add(1)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			latencies = append(latencies, took...)
-		})
+		}
 	}
-	defer running.Wait()
-	defer cancel(nil)
+}
+
+// turn asks a server in a closed loop for loopWarmUp and loopFor.
+func (s *stage) turn(one *server, requests []*rlsv3.RateLimitRequest) (r result, err error) {
+	ctx, end := context.WithCancel(s.ctx)
+	defer end()
+	running, ctx := errgroup.WithContext(ctx)
+	l := &loop{ctx: ctx, server: one, requests: requests}
+	for i := range callers {
+		running.Go(func() error { return l.call(i) })
+	}
+	measured := s.measureLoop(l, &r)
+	end()
+	if err := errors.Join(running.Wait(), measured); err != nil {
+		return r, err
+	}
+	slices.Sort(l.latencies)
+	r.median, r.p99 = l.latencies[len(l.latencies)/2], l.latencies[len(l.latencies)*99/100]
+	return r, nil
+}
+
+// measureLoop waits for loopWarmUp, and takes the figures of loopFor.
+func (s *stage) measureLoop(l *loop, r *result) error {
 	if err := s.wait(loopWarmUp); err != nil {
-		return r, err
+		return err
 	}
-	before, err := cpuOf(one.processes)
+	before, err := cpuOf(l.server.processes)
 	if err != nil {
-		return r, err
+		return err
 	}
 	began := time.Now()
-	measuring.Store(true)
+	l.measuring.Store(true)
 	if err := s.wait(loopFor); err != nil {
-		return r, err
+		return err
 	}
-	n, no, lasted := answered.Load(), denied.Load(), time.Since(began)
-	after, err := cpuOf(one.processes)
+	n, denied, lasted := l.answered.Load(), l.denied.Load(), time.Since(began)
+	after, err := cpuOf(l.server.processes)
 	if err != nil {
-		return r, err
+		return err
 	}
-	if err := context.Cause(ctx); err != nil || n == 0 {
-		return r, fmt.Errorf("%s: %d answers: %w", one.name, n, err)
+	if n == 0 {
+		return fmt.Errorf("%s answered nothing in %v", l.server.name, lasted)
 	}
-	cancel(nil)
-	running.Wait()
-	slices.Sort(latencies)
-	return result{
-		perDecision: (after - before) / time.Duration(n), perSecond: float64(n) / lasted.Seconds(), denied: float64(no) / float64(n),
-		median: latencies[len(latencies)/2], p99: latencies[len(latencies)*99/100],
-	}, nil
+	r.perDecision, r.perSecond, r.denied = (after-before)/time.Duration(n), float64(n)/lasted.Seconds(), float64(denied)/float64(n)
+	return nil
 }
 
 // printDecision prints the medians of all turns and the ratios, and returns
