@@ -15,7 +15,7 @@ import (
 
 const (
 	// askTimeout bounds one question to an enforcer.
-	askTimeout = 500 * time.Millisecond
+	askTimeout = time.Second
 
 	// maxState bounds what an enforcer may answer, in bytes.
 	maxState = 64 << 20
@@ -44,7 +44,7 @@ func fetchState(ctx context.Context, client *http.Client, address string) answer
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return answer{problem: problemOf(err)}
+		return problemOf(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -53,7 +53,7 @@ func fetchState(ctx context.Context, client *http.Client, address string) answer
 	state := &report.State{}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxState)).Decode(state); err != nil {
 		if ctx.Err() != nil {
-			return answer{problem: problemOf(ctx.Err())}
+			return problemOf(ctx.Err())
 		}
 		return answer{problem: "answers /v1/state with something else"}
 	}
@@ -62,14 +62,14 @@ func fetchState(ctx context.Context, client *http.Client, address string) answer
 
 // problemOf says why an enforcer does not answer, in words that are the same each
 // time: they end up in the status of every policy.
-func problemOf(err error) string {
+func problemOf(err error) answer {
 	var errno syscall.Errno
 	switch {
 	case errors.As(err, &errno):
-		return "does not answer: " + errno.Error()
+		return answer{problem: "does not answer: " + errno.Error()}
 	case errors.Is(err, context.DeadlineExceeded):
-		return "does not answer: timeout"
+		return answer{problem: "does not answer: timeout", late: true}
 	default:
-		return "does not answer"
+		return answer{problem: "does not answer"}
 	}
 }

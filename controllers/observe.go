@@ -13,10 +13,16 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/report"
 )
 
-// patience is how long an enforcer may fail to answer before it counts as gone.
-// One lost answer is no news; asked every second, a dead one is still noticed
-// well within two.
-const patience = 1250 * time.Millisecond
+const (
+	// patience is how long an enforcer may fail to answer before it counts as gone.
+	// One lost answer is no news; asked every second, a dead one is still noticed
+	// well within two.
+	patience = 1250 * time.Millisecond
+
+	// latePatience is the same for one that is there but takes too long. A machine
+	// that is short of time must not make every policy's status come and go.
+	latePatience = 5 * time.Second
+)
 
 // observation is what the enforcers of a pool said of themselves: those that
 // discovery calls ready, by name. It is immutable.
@@ -44,6 +50,15 @@ type running struct {
 type answer struct {
 	state   *report.State
 	problem string
+	late    bool // the problem is that it took too long
+}
+
+// patience is how long after a good answer this one is no news.
+func (a answer) patience() time.Duration {
+	if a.late {
+		return latePatience
+	}
+	return patience
 }
 
 // tracker makes observations of what enforcers answer. It is a function of its
@@ -79,7 +94,7 @@ func (t *tracker) observe(now time.Time, members []discovery.Endpoint, answers m
 		}
 		e := enforcer{name: displayName(m, s.state)}
 		switch {
-		case s.state != nil && now.Sub(s.answered) < patience:
+		case s.state != nil && now.Sub(s.answered) < a.patience():
 			unsure = unsure || a.state == nil
 			e.report(s)
 			states[m.Name] = s.state

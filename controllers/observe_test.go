@@ -27,6 +27,7 @@ func answering(node string, generation int64) answer {
 func TestTrackerIsPatientButNotLong(t *testing.T) {
 	pod := []discovery.Endpoint{{Name: "pod", Host: "10.0.0.1", Ready: true}}
 	refused := answer{problem: "does not answer: connection refused"}
+	late := answer{problem: "does not answer: timeout", late: true}
 	tracker := newTracker()
 	steps := []struct {
 		at          time.Duration
@@ -43,6 +44,11 @@ func TestTrackerIsPatientButNotLong(t *testing.T) {
 		{2250 * time.Millisecond, refused, "does not answer: connection refused", 0, false, "it is gone"},
 		{5 * time.Second, answering("pod", 4), "", 4, false, "it came back"},
 		{6 * time.Second, answer{state: &report.State{Node: "pod", Refused: "too new"}}, "", 0, false, "it restarted and has no document"},
+		{7 * time.Second, answering("pod", 4), "", 4, false, "and got one"},
+		{10 * time.Second, late, "", 4, true, "it is slow, or this machine is"},
+		{11 * time.Second, answering("pod", 4), "", 4, false, "as it turns out"},
+		{15 * time.Second, late, "", 4, true, "once more"},
+		{16 * time.Second, late, "does not answer: timeout", 0, false, "it hangs"},
 	}
 	for _, s := range steps {
 		o, unsure := tracker.observe(day.Add(s.at), pod, map[string]answer{"pod": s.answer})

@@ -217,7 +217,7 @@ func TestManyThreads(t *testing.T) {
 // random order, most of which are denied by one of them. What every counter has
 // lost at the end is what the admitted requests took from it, to the token.
 func TestAllOrNothingUnderRaces(t *testing.T) {
-	const threads, rounds, counters = 8, 5000, 12
+	const threads, rounds, counters = 8, 3000, 12
 	for _, shards := range []int{1, 4, 64} { // locks that are the same, often the same, and seldom
 		s := newStore(t, account.Options{Shards: shards, MaxKeys: 1000})
 		burst := func(i int) limit.Amount { return limit.Amount(500 << (i % 6)) } // the smallest are empty soon

@@ -20,7 +20,7 @@ import (
 // and an entry, until the end of the frame:
 //
 //	flags 1 | limit 8, variant where they differ from the last entry's | key 16 |
-//	  report: taken, level (zigzag), era | rate 3 | demand 3 | age | others' rate 3, demand 3
+//	  report: taken, level (zigzag), era | rate 3 | demand 3 | age | others' rate 3, demand 3, untold
 //	  state:  level (zigzag), others | rate 3 | demand 3 | era, seen (zigzag)
 //
 // with numbers as varints, levels in 64ths of a token, rates in the upper 24 bits
@@ -39,7 +39,7 @@ const (
 	headerSize   = 3 + 8 + 4 + 4
 	ackSize      = 8
 	pageSize     = 12
-	maxEntrySize = 1 + 8 + 3 + 16 + 3*binary.MaxVarintLen64 + 3 + 4*3 + 5
+	maxEntrySize = 1 + 8 + 3 + 16 + 4*binary.MaxVarintLen64 + 3 + 4*3 + 5
 	levelUnit    = 64
 	maxLevel     = 1 << 52 // of a level in its unit
 )
@@ -227,6 +227,7 @@ func (r *reader) report(rep *share.Report, flags byte) {
 	}
 	if rep.Register {
 		rep.OthersRate, rep.OthersDemand = r.rate(true), r.rate(true)
+		rep.Untold = int64(r.uvarint(math.MaxInt64))
 	}
 }
 
@@ -312,6 +313,7 @@ func (w *writer) report(id *share.ID, rep *share.Report) {
 	if rep.Register {
 		w.rate(rep.OthersRate)
 		w.rate(rep.OthersDemand)
+		w.buf = binary.AppendUvarint(w.buf, uint64(max(0, rep.Untold)))
 	}
 }
 

@@ -16,6 +16,14 @@ const (
 	// be told at once.
 	urgentTokens = 2
 
+	// handOvers is how often a former home hands a counter over, in case a frame is
+	// lost.
+	handOvers = 3
+
+	// movesAtOnce bounds the homes that are looked at in one Tick after the ring has
+	// changed.
+	movesAtOnce = 5000
+
 	// homeSweepTicks is in how many Ticks every home is looked at.
 	homeSweepTicks = 20
 )
@@ -26,6 +34,8 @@ type home struct {
 	share.ID
 	dirty bool
 	place int // in homes.list
+
+	handed int // how often it was handed over to the home that is elsewhere now
 }
 
 // homes are the counters whose home this node is.
@@ -36,6 +46,7 @@ type homes struct {
 	dirty  []*home
 	urgent []*home
 	next   int // of list, in the sweep
+	moving int // of list, how many are still to be looked at since the ring changed
 }
 
 func newHomes(max int) homes { return homes{max: max, byKey: map[limit.Key]*home{}} }
@@ -158,6 +169,7 @@ func (n *Node) tickUrgent(now limit.Instant, out Outbox) {
 // tickHomes looks at the homes that heard something.
 func (n *Node) tickHomes(now limit.Instant, out Outbox) {
 	hs := &n.homes
+	n.moveHomes(now, out)
 	n.tickUrgent(now, out)
 	for _, h := range hs.dirty {
 		h.dirty = false
@@ -168,11 +180,26 @@ func (n *Node) tickHomes(now limit.Instant, out Outbox) {
 
 // sweepHomes looks at some of the others.
 func (n *Node) sweepHomes(now limit.Instant, out Outbox) {
+	n.sweep(now, len(n.homes.list)/homeSweepTicks+1, out)
+}
+
+// moveHomes hands over, soon after the ring has changed, what has another home now.
+func (n *Node) moveHomes(now limit.Instant, out Outbox) {
+	if some := min(n.homes.moving, movesAtOnce); some > 0 {
+		n.homes.moving -= some
+		n.sweep(now, some, out)
+	}
+}
+
+// sweep looks at the next homes of the list.
+func (n *Node) sweep(now limit.Instant, some int, out Outbox) {
 	hs := &n.homes
-	for range len(hs.list)/homeSweepTicks + 1 {
+	for range some {
 		if hs.next >= len(hs.list) {
 			hs.next = 0
-			break
+		}
+		if len(hs.list) == 0 {
+			return
 		}
 		if h := hs.list[hs.next]; n.keepHome(now, h, out) {
 			hs.next++
@@ -194,8 +221,10 @@ func (n *Node) keepHome(now limit.Instant, h *home, out Outbox) bool {
 			n.room(now, to, out, sent{ID: h.ID})
 			to.out.report(&h.ID, &rep)
 		}
-		return h.dirty
+		h.handed++
+		return h.dirty || h.handed < handOvers
 	}
+	h.handed = 0
 	n.checkHome(now, h, out)
 	return true
 }
@@ -210,12 +239,11 @@ func (n *Node) checkHome(now limit.Instant, h *home, out Outbox) {
 	n.stats.over(h.ID, h.Over())
 }
 
-// pool returns what homes have to know of nodes that cannot be reached. It takes a
-// moment until all have the same view of the pool.
+// pool returns what homes have to know of nodes that cannot be reached.
 func (n *Node) pool(now limit.Instant) share.Pool {
 	switch {
 	case !n.holding:
-		return share.Pool{Missing: 50 * Interval}
+		return share.Pool{}
 	case now.Sub(n.heldSince) < share.Hold:
 		return share.Pool{Missing: share.Hold}
 	}

@@ -55,8 +55,11 @@ type serving struct {
 // later is no reason to send requests elsewhere.
 func (n *Node) Joined() bool { return n.join.settled }
 
-// Left says whether a node that leaves has told all that it took.
-func (n *Node) Left() bool { return n.leaving && n.join.flushed && len(n.homes.list) == 0 }
+// Left says whether a node that leaves has told all that it took, as far as there is
+// anybody to tell.
+func (n *Node) Left() bool {
+	return n.leaving && n.join.flushed && (len(n.homes.list) == 0 || n.reached == 1)
+}
 
 // Start says that the limits are known, so that peers' counts can be taken
 // over. It is called again when the limits changed: a node that still joins
@@ -92,6 +95,12 @@ func (n *Node) settle(now limit.Instant) {
 		}
 	}
 	j.settled = true
+	n.rebuild(now)
+	for _, p := range n.peers { // they have to know at once
+		if p != nil {
+			p.greetAt = now
+		}
+	}
 }
 
 // tickJoin asks peers, answers them, and has a leaving node tell everything.

@@ -25,6 +25,7 @@ type peer struct {
 	life, former uint64
 	heard        bool
 	lastHeard    limit.Instant
+	settled      bool // it has joined: before that it is nobody's home
 
 	greetAt limit.Instant // when to tell it our name and seed
 	pull    pull          // what we ask of it
@@ -72,15 +73,19 @@ func (n *Node) hear(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 		n.rebuild(now)
 	}
 	p.heard, p.lastHeard = true, now
-	if f.kind == kindHello {
-		return n.agree(now, p, f, out)
-	}
-	if f.tag != n.seed.tag() {
+	agrees := f.tag == n.seed.tag()
+	switch {
+	case f.kind == kindHello:
+		agrees = n.agree(now, p, f, out)
+	case !agrees:
 		n.stats.Foreign++
 		p.greetAt = min(p.greetAt, now.Add(greetAgain))
-		return false
 	}
-	return true
+	if joined := f.settled && agrees; joined != p.settled {
+		p.settled, p.greetAt = joined, now // it may have to know the same of us
+		n.rebuild(now)
+	}
+	return agrees
 }
 
 // watch sends what was lost again, and acknowledges what came.

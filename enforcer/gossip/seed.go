@@ -56,7 +56,7 @@ func (n *Node) agree(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 			q.out.entries, q.boarding, q.flights = 0, nil, [window]flight{}
 			q.serving = serving{number: q.serving.number}
 			q.pull = pull{number: q.pull.number}
-			q.greetAt = now
+			q.greetAt, q.settled = now, false
 		}
 	}
 	n.counters.Reset(now)

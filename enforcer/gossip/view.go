@@ -90,11 +90,12 @@ func (n *Node) renumber(now limit.Instant, p *peer) {
 	n.peers[p.number-1] = nil
 	n.homes.gone(now, p.number, n.counters)
 	n.number(p)
-	p.received, p.ackAt = receipt{}, 0
+	p.received, p.ackAt, p.settled = receipt{}, 0, false
 }
 
-// rebuild makes the ring of those who can be the home of a counter. Every node
-// makes the same one of the same view.
+// rebuild makes the ring of those who can be the home of a counter: those who have
+// joined, lest a hand-over come to one that does not know the pool's keys yet, and
+// do not leave. Every node makes the same ring of the same view.
 func (n *Node) rebuild(now limit.Instant) {
 	alive, reached := 1, 1
 	nodes := make([]ring.Node, 0, len(n.byAddr)+1)
@@ -102,16 +103,17 @@ func (n *Node) rebuild(now limit.Instant) {
 		if p.State != Unreachable {
 			reached++
 		}
-		if p.State == Alive {
+		if p.State == Alive && p.settled {
 			alive++
 			nodes = append(nodes, ring.Node{Name: p.Name, Number: p.number})
 		}
 	}
-	if !n.leaving || alive == 1 {
+	if n.join.settled && !n.leaving || alive == 1 {
 		nodes = append(nodes, ring.Node{Name: n.name, Number: self})
 	}
 	n.ring = ring.New(nodes)
 	n.view++
+	n.homes.moving = len(n.homes.list)
 	n.counters.SetPool(max(reached, len(n.byAddr)+1))
 	// Those who reach most of the pool may suppose that the rest is down. Any
 	// others may be on the small side of a split network, or on one of two equal

@@ -44,8 +44,11 @@ type Home struct {
 	// What everybody without a line, and the heir, were told last.
 	silent, heir note
 
+	born                   limit.Instant
 	ready                  limit.Instant // until then nodes register, and nobody is told
 	young                  bool          // until ready: registrations set the level
+	handed                 bool          // the former home has, and knew better
+	untold                 float64       // by those who registered, to the former home
 	othersRate, othersDmnd float64       // what those who registered believe in all
 	ghost                  Line          // of nodes that did not register
 
@@ -87,12 +90,15 @@ func (n *note) error(h *Home, own float64, now limit.Instant) float64 {
 // NewHome returns the Home of a counter that nobody has taken from, as far as is
 // known. When others may know more, nothing is told before ready.
 func NewHome(r *Rule, now, ready limit.Instant) *Home {
-	h := &Home{at: now, ready: ready, young: ready > now, heard: now}
+	h := &Home{at: now, born: now, ready: ready, young: ready > now, heard: now}
 	if !h.young && r.refill { // it has been full for long, as far as anybody knows
 		h.clips.always(r.rate, now)
 	}
 	return h
 }
+
+// handOverTime is how long after it was made a Home may learn from the one before.
+const handOverTime = limit.Second
 
 // Seed sets what this node itself believes of the counter whose home it has
 // become.
@@ -109,6 +115,9 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	was, d := h.at, since(h.at, now)
 	before := p.Level(h.state, was) - h.rest
 	h.at = now
+	if h.ghost.Rate > 0 && r.refill { // it is told late what those took, if they did
+		h.clips.add(h.ghost.Rate*d, r.rate, now)
+	}
 	h.rest += h.rate * d
 	h.consumed += h.rate * d
 	h.state = debit(p, h.state, was, &h.rest)
@@ -190,9 +199,19 @@ func (h *Home) rebase(l *line, off float64, now limit.Instant) {
 // register makes use of what a node believes of a counter whose home this node
 // has just become.
 func (h *Home) register(p *decide.Params, r *Rule, rep *Report, rate, demand float64, now limit.Instant) {
-	if rep.Level < h.level(p, now) {
+	switch {
+	case rep.HandOver && (h.handed || now.Sub(h.born) > handOverTime):
+		return // of a network that was split: each side has its own books, and reports
+	case rep.HandOver:
+		h.handed = true
+		h.setLevel(p, r, rep.Level-h.consumed-h.untold, now) // what it cannot know of
+	case h.handed:
+		h.rest += float64(rep.Untold)
+		h.state = debit(p, h.state, now, &h.rest)
+	case rep.Level < h.level(p, now):
 		h.setLevel(p, r, rep.Level, now)
 	}
+	h.untold += float64(rep.Untold)
 	if !rep.Register {
 		return
 	}

@@ -79,8 +79,11 @@ func (l *Local) First(now limit.Instant, cost limit.Amount) {
 	}
 }
 
-// Fresh says that all that l counts was taken lately.
-func (l *Local) Fresh(now limit.Instant) bool { return now.Sub(l.started) < limit.Second }
+// Fresh says that all that l counts was taken lately, or has not been told to
+// anybody.
+func (l *Local) Fresh(now limit.Instant) bool {
+	return l.said.At == 0 || now.Sub(l.started) < limit.Second
+}
 
 // Settle debits what the others have taken since the last time, as far as it is
 // known, and returns the state.

@@ -34,14 +34,17 @@ type Report struct {
 	Age limit.Span
 
 	// Era tells apart the lives of a counter on one node: in each Taken begins
-	// anew. Fresh says that all of Taken was taken within the last second.
+	// anew. Fresh says that all of Taken was taken within the last second, or that
+	// this is the first report of it.
 	Era   uint16
 	Fresh bool
 
 	// Register says that the node has just taken the receiver for the home.
 	// OthersRate and OthersDemand are then what it believes the others do.
-	Register                 bool
+	Register bool
+	// Untold is how many tokens the home before has not been told of.
 	OthersRate, OthersDemand float64
+	Untold                   int64
 
 	// HandOver says that the report is a former home's, of the counter and not of
 	// what the node itself took.
@@ -158,7 +161,9 @@ func (l *Local) Report(p *decide.Params, r *Rule, s decide.State, now limit.Inst
 
 // Register makes a report for a home that may not know of the counter.
 func (l *Local) Register(p *decide.Params, r *Rule, s decide.State, now limit.Instant) Report {
+	untold := int64(math.Round(float64(l.taken) - l.said.at(now)))
 	rep := l.Report(p, r, s, now)
+	rep.Untold = max(0, untold)
 	rep.Register, rep.OthersRate, rep.OthersDemand = true, Round(l.rate), Round(l.demand)
 	return rep
 }

@@ -35,7 +35,7 @@ const (
 	// reserve, which has room for it. The lines of many nodes are wrong
 	// independently of each other, so that their errors add up like their root;
 	// that is what each is allowed.
-	tolerance = 0.12
+	tolerance = 0.1
 
 	// coarse is the same for nodes that do not take from the counter.
 	coarse = 0.25

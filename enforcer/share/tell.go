@@ -50,7 +50,7 @@ func (h *Home) Check(p *decide.Params, r *Rule, now limit.Instant, pool Pool, se
 		return
 	}
 	if h.young {
-		h.takeStock(now)
+		h.takeStock(now, pool)
 	}
 	touched, silentLines := h.expire(p, r, now, pool)
 	h.measure(p, r, now)
@@ -79,8 +79,10 @@ func (h *Home) exactBelow(r *Rule) float64 { return min(max(.5, 1-2.5/r.full), .
 
 // takeStock ends the time of registration: what those who registered believe of
 // the others, and nobody registered, is supposed to go on for a while.
-func (h *Home) takeStock(now limit.Instant) {
-	h.young = false
+func (h *Home) takeStock(now limit.Instant, pool Pool) {
+	if h.young = false; pool.Missing == 0 {
+		return // whoever did not is known to be gone
+	}
 	rate, demand := h.othersRate-h.rate, h.othersDmnd-h.demand
 	if rate < .02*h.othersRate {
 		rate = 0
@@ -110,7 +112,7 @@ func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (
 	case pool.Away > 0 && h.demand > h.ghost.Demand:
 		here := h.demand - h.ghost.Demand
 		h.setGhost(pool.Away*r.rate, here*pool.Away/(1-pool.Away), now)
-	case h.ghost != (Line{}) && now.Sub(h.ghost.At) > pool.Missing:
+	case h.ghost != (Line{}) && now.Sub(h.ghost.At) >= pool.Missing:
 		h.setGhost(0, 0, now)
 		h.ghost = Line{}
 	}

@@ -24,6 +24,8 @@ type fakeEnforcer struct {
 	name    string
 	address string
 
+	loading sync.Mutex // held while load is under way; taken before mu
+
 	mu       sync.Mutex
 	server   *http.Server // nil while dead
 	started  time.Time
@@ -78,9 +80,11 @@ func (e *fakeEnforcer) restart() {
 
 // lag says whether it takes in new documents; those it missed are loaded at the end.
 func (e *fakeEnforcer) lag(lagging bool) {
+	e.loading.Lock()
 	e.mu.Lock()
 	e.lagging = lagging
 	e.mu.Unlock()
+	e.loading.Unlock()
 	if !lagging {
 		e.load(e.w.Context())
 	}
@@ -109,12 +113,13 @@ func (e *fakeEnforcer) scope() []client.ListOption {
 	return []client.ListOption{client.InNamespace(e.w.operator), client.MatchingLabelsSelector{Selector: configmap.Selector("default")}}
 }
 
-// load puts what the ConfigMaps hold into force, unless it is torn.
+// load puts what the ConfigMaps hold into force, unless it is torn. Questions are
+// answered meanwhile.
 func (e *fakeEnforcer) load(ctx context.Context) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.loading.Lock()
+	defer e.loading.Unlock()
 	var list corev1.ConfigMapList
-	if e.lagging || e.w.client.List(ctx, &list, e.scope()...) != nil {
+	if e.lags() || e.w.client.List(ctx, &list, e.scope()...) != nil {
 		return
 	}
 	index, chunks := configmap.Find("default", list.Items)
@@ -125,9 +130,19 @@ func (e *fakeEnforcer) load(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	if e.document, err = policy.Decode(encoded); err == nil {
-		e.digest = digest
+	document, err := policy.Decode(encoded)
+	if err != nil {
+		return
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.document, e.digest = document, digest
+}
+
+func (e *fakeEnforcer) lags() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lagging
 }
 
 // ServeHTTP answers GET /v1/state.

@@ -33,19 +33,7 @@ func TestAChangeIsAcknowledgedWithinASecond(t *testing.T) {
 	if p.Status.Domain != w.shop+".storefront" || p.Status.Enforcers.Summary != "3/3" {
 		t.Errorf("domain %q, enforcers %s", p.Status.Domain, p.Status.Enforcers.Summary)
 	}
-	var took []time.Duration
-	for range 20 {
-		start := time.Now()
-		w.change(p, func(s *v1alpha1.RateLimitPolicySpec) { s.Limits[0].Rate.Requests++ })
-		w.awaitPolicy(p, v1alpha1.ConditionProgrammed, isTrue, "runs on 3 of 3 enforcers")
-		took = append(took, time.Since(start))
-		for _, e := range w.enforcers {
-			if running := e.runs(client.ObjectKeyFromObject(p)); running.Generation != p.Generation {
-				t.Errorf("Programmed is True, but %s runs generation %d of %d", e.name, running.Generation, p.Generation)
-			}
-		}
-	}
-	w.withinASecond("apply → Programmed", took)
+	w.withinASecond("apply → Programmed", w.changing(p, 20), 100*w.writing())
 }
 
 func TestKubectlWaits(t *testing.T) {
@@ -171,7 +159,7 @@ func TestProgrammedTellsOfLaggardsAndTheDead(t *testing.T) {
 
 	w.enforcers[2].kill()
 	took := w.awaitPolicy(p, v1alpha1.ConditionProgrammed, isFalse, "sluice-2 does not answer: connection refused")
-	w.withinASecond("killed → Programmed=False, halved: it may take two", []time.Duration{took / 2})
+	t.Logf("killed → Programmed=False: %s", took) // controllers tests the time, on a clock of its own
 	w.change(p, func(s *v1alpha1.RateLimitPolicySpec) { s.Limits[0].Rate.Requests = 30 })
 	w.awaitPolicy(p, v1alpha1.ConditionProgrammed, isFalse, "generation 3 runs on 2 of 3 enforcers; sluice-2 does not answer")
 	w.enforcers[2].restart()

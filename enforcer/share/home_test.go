@@ -1,0 +1,248 @@
+package share_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/share"
+)
+
+// books is a home with what it told, driven by hand.
+type books struct {
+	*share.Home
+	params decide.Params
+	rule   share.Rule
+	told   map[int32]share.State
+	rest   []share.State
+}
+
+func newBooks(p decide.Params, nodes int, ready limit.Instant) *books {
+	b := &books{params: p, rule: share.NewRule(&p, nodes, delay, false), told: map[int32]share.State{}}
+	b.Home = share.NewHome(&b.rule, start, ready)
+	return b
+}
+
+func (b *books) apply(at limit.Instant, node int32, seq uint32, rep share.Report) (fell float64, ok bool) {
+	return b.Apply(&b.params, &b.rule, share.Sender{Node: node, Life: 1, Seq: seq}, &rep, at)
+}
+
+func (b *books) level(at limit.Instant) float64 { return b.Level(&b.params, &b.rule, at) }
+
+func (b *books) check(at limit.Instant, self, heir int32) {
+	clear(b.told)
+	b.rest = nil
+	b.Check(&b.params, &b.rule, at, share.Pool{Missing: limit.Second}, self, heir, b)
+}
+
+func (b *books) Tell(node int32, s *share.State) { b.told[node] = *s }
+
+func (b *books) TellRest(s *share.State, _ func(int32) bool) { b.rest = append(b.rest, *s) }
+
+// hourly is a limit of which nothing comes back while a test runs.
+var hourly = must(decide.FixedWindow(1000, limit.Hour))
+
+func TestReports(t *testing.T) {
+	type step struct {
+		at    limit.Span
+		from  share.Sender
+		rep   share.Report
+		want  float64 // level afterwards
+		stale bool
+	}
+	ms := limit.Millisecond
+	node := func(n int32, life, seq uint32) share.Sender { return share.Sender{Node: n, Life: life, Seq: seq} }
+	fresh := func(taken int64, level float64) share.Report {
+		return share.Report{Taken: taken, Level: level, Era: 1, Fresh: true}
+	}
+	told := func(taken int64, level float64) share.Report {
+		return share.Report{Taken: taken, Level: level, Era: 1}
+	}
+	era := func(n uint16, rep share.Report) share.Report { rep.Era = n; return rep }
+	for _, c := range []struct {
+		name  string
+		steps []step
+	}{
+		{"a report replaces the one before", []step{
+			{from: node(1, 1, 1), rep: fresh(10, 990), want: 990},
+			{at: ms, from: node(1, 1, 2), rep: fresh(25, 975), want: 975},
+		}},
+		{"nodes add up", []step{
+			{from: node(1, 1, 1), rep: fresh(10, 990), want: 990},
+			{from: node(2, 1, 1), rep: fresh(20, 980), want: 970},
+		}},
+		{"a lost report is mended by the next", []step{
+			{from: node(1, 1, 1), rep: fresh(10, 990), want: 990},
+			{at: ms, from: node(1, 1, 3), rep: told(40, 960), want: 960},
+		}},
+		{"an overtaken report changes nothing", []step{
+			{from: node(1, 1, 3), rep: fresh(40, 960), want: 960},
+			{at: ms, from: node(1, 1, 2), rep: fresh(10, 990), want: 960, stale: true},
+		}},
+		{"numbers wrap around", []step{
+			{from: node(1, 1, math.MaxUint32), rep: fresh(10, 990), want: 990},
+			{from: node(1, 1, 1), rep: fresh(20, 980), want: 980},
+			{from: node(1, 1, math.MaxUint32), rep: fresh(10, 990), want: 980, stale: true},
+		}},
+		{"tokens that are given back come back", []step{
+			{from: node(1, 1, 1), rep: fresh(30, 970), want: 970},
+			{at: ms, from: node(1, 1, 2), rep: fresh(10, 990), want: 990},
+			{at: 2 * ms, from: node(1, 1, 3), rep: fresh(-500, 1000), want: 1000},
+		}},
+		{"a restarted node begins anew, and what it took stays taken", []step{
+			{from: node(1, 1, 900), rep: fresh(30, 970), want: 970},
+			{at: ms, from: node(1, 2, 1), rep: fresh(5, 995), want: 965},
+			{at: ms, from: node(1, 2, 2), rep: fresh(6, 994), want: 964},
+		}},
+		{"a counter that was forgotten and made anew begins anew", []step{
+			{from: node(1, 1, 1), rep: fresh(30, 970), want: 970},
+			{at: ms, from: node(1, 1, 2), rep: era(2, fresh(5, 965)), want: 965},
+			{at: ms, from: node(1, 1, 3), rep: era(2, fresh(7, 963)), want: 963},
+		}},
+		{"of a node that took before this one was the home the level counts", []step{
+			{from: node(1, 1, 1), rep: told(400, 300), want: 300},
+			{from: node(1, 1, 2), rep: told(410, 290), want: 290},
+			{from: node(2, 1, 1), rep: told(100, 900), want: 290},
+		}},
+		{"a debt is remembered to a floor", []step{
+			{from: node(1, 1, 1), rep: fresh(900, 100), want: 100},
+			{from: node(2, 1, 1), rep: fresh(900, 100), want: -800},
+			{from: node(3, 1, 1), rep: fresh(900, 100), want: -1000}, // 1000 each hour, so no more than a burst
+		}},
+		{"a handed-over level counts where it is lower", []step{
+			{from: node(1, 1, 1), rep: share.Report{Level: 600, HandOver: true, Register: true}, want: 600},
+			{from: node(1, 1, 1), rep: share.Report{Level: 800, HandOver: true, Register: true}, want: 600},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBooks(hourly, 3, start)
+			for i, s := range c.steps {
+				at := start.Add(s.at)
+				before := b.level(at)
+				fell, ok := b.Apply(&b.params, &b.rule, s.from, &s.rep, at)
+				if ok == s.stale {
+					t.Fatalf("step %d: Apply() = %v, want %v", i, ok, !s.stale)
+				}
+				near(t, "the level", b.level(at), s.want, 1e-9)
+				if !s.rep.HandOver {
+					near(t, "the fall", fell, before-s.want, 1e-9)
+				}
+			}
+		})
+	}
+}
+
+func TestLinesGoOnUntilTheyAreHeldTooLong(t *testing.T) {
+	b := newBooks(must(decide.FixedWindow(10_000, limit.Hour)), 3, start)
+	b.apply(start, 1, 1, share.Report{Taken: 10, Rate: 100, Demand: 200, Level: 9990, Era: 1, Fresh: true})
+	b.apply(start, 2, 1, share.Report{Taken: 10, Rate: 50, Demand: 50, Level: 9980, Era: 1, Fresh: true})
+	near(t, "the level after a second", b.level(start.Add(limit.Second)), 9980-150, 1e-6)
+
+	b.Gone(&b.params, &b.rule, 2, start.Add(limit.Second))
+	b.Gone(&b.params, &b.rule, 77, start.Add(limit.Second)) // nobody
+	near(t, "the level a second after one has gone", b.level(start.Add(2*limit.Second)), 9830-100, 1e-6)
+
+	b.check(start.Add(share.Hold), -1, -1)
+	if rate, demand, _, _ := b.Sums(); rate != 100 || demand != 200 {
+		t.Errorf("within Hold others take %v and ask for %v, want 100 and 200", rate, demand)
+	}
+	b.check(start.Add(share.Hold+1), -1, -1)
+	if rate, demand, _, _ := b.Sums(); rate != 0 || demand != 0 {
+		t.Errorf("after Hold others take %v and ask for %v, want nothing", rate, demand)
+	}
+	level := b.level(start.Add(share.Hold + limit.Second))
+	near(t, "the level when nobody is heard any more", level, 9980-1000-50, 1)
+
+	b.apply(start.Add(20*limit.Second), 1, 2, share.Report{Taken: 310, Era: 1, Level: 9690})
+	near(t, "the level when the node is heard again", b.level(start.Add(20*limit.Second)), 10_000-310-10-50, 1)
+}
+
+// A counter gets a new home: those who take from it register there.
+func TestRegistration(t *testing.T) {
+	const wait = 25 * limit.Millisecond
+	ready := start.Add(wait)
+	register := func(taken int64, level, rate, othersRate float64) share.Report {
+		return share.Report{
+			Taken: taken, Level: level, Rate: rate, Demand: 2 * rate, Era: 1,
+			Register: true, OthersRate: othersRate, OthersDemand: 2 * othersRate,
+		}
+	}
+	p := must(decide.FixedWindow(10_000, limit.Hour))
+	b := newBooks(p, 4, ready)
+	b.apply(start, 1, 1, register(100, 900, 10, 60))
+	b.apply(start, 2, 1, register(50, 800, 20, 50))
+	b.check(start, -1, -1)
+	if len(b.told)+len(b.rest) > 0 {
+		t.Errorf("%v and %v were told before all had registered", b.told, b.rest)
+	}
+	near(t, "the lowest level that was registered", b.level(start), 800, 1e-9)
+
+	b.check(ready, -1, -1)
+	rate, demand, rateOfLines, demandOfLines := b.Sums()
+	near(t, "the rate with a ghost for the missing", rate, 70, 1e-3)
+	near(t, "the demand with it", demand, 140, 1e-3)
+	near(t, "the sum of the lines' rates", rateOfLines, rate, 1e-9)
+	near(t, "the sum of the lines' demands", demandOfLines, demand, 1e-9)
+	if len(b.told) != 2 {
+		t.Errorf("%d nodes were told, want both that registered", len(b.told))
+	}
+
+	b.apply(ready.Add(limit.Millisecond), 3, 1, register(10, 850, 30, 30))
+	rate, _, _, _ = b.Sums()
+	near(t, "the rate when a late one has registered in place of the ghost", rate, 70, 1e-3)
+
+	b.check(ready.Add(limit.Second+limit.Millisecond), -1, -1)
+	rate, _, _, _ = b.Sums()
+	near(t, "the rate when the rest is missing no more", rate, 60, 1e-3)
+}
+
+func TestANewHomeHasAGhostOnlyForWhatMatters(t *testing.T) {
+	b := newBooks(hourly, 3, start.Add(1))
+	b.apply(start, 1, 1, share.Report{Level: 900, Rate: 99, Demand: 99, Era: 1, Register: true, OthersRate: 1, OthersDemand: 1})
+	b.check(start.Add(1), -1, -1)
+	if rate, _, _, _ := b.Sums(); rate != 99 {
+		t.Errorf("others take %v, want 99: the rest is what rates are rounded by", rate)
+	}
+}
+
+func TestHandOver(t *testing.T) {
+	old := newBooks(must(decide.FixedWindow(10_000, limit.Hour)), 3, start)
+	old.apply(start, 1, 1, share.Report{Taken: 3000, Rate: 100, Demand: 300, Level: 7000, Era: 1, Fresh: true})
+	at := start.Add(limit.Second)
+	rep := old.HandOver(&old.params, &old.rule, at)
+
+	next := newBooks(old.params, 3, at.Add(25*limit.Millisecond))
+	next.apply(at, 2, 9, rep)
+	near(t, "the level that was handed over", next.level(at), 6900, .1)
+	if got := next.Lines(); got != 0 {
+		t.Errorf("%d lines, want none: the former home has taken nothing", got)
+	}
+	// The node registers: what it took is part of the level already.
+	next.apply(at, 1, 2, share.Report{
+		Taken: 3100, Rate: 100, Demand: 300, Level: 6900, Era: 1, Register: true,
+	})
+	next.check(at.Add(25*limit.Millisecond), -1, -1)
+	rate, _, _, _ := next.Sums()
+	near(t, "the rate", rate, 100, .1)
+	near(t, "the level a second later", next.level(at.Add(limit.Second)), 6800, 1)
+}
+
+func TestWhenAHomeIsIdle(t *testing.T) {
+	p := bucket(10, limit.Second, 100)
+	b := newBooks(p, 3, start)
+	b.apply(start, 1, 1, share.Report{Level: 0, HandOver: true})
+	for _, c := range []struct {
+		after limit.Span
+		below float64 // a part of the burst that less is left of
+		want  bool
+	}{{0, .1, false}, {5 * limit.Second, .75, false}, {9 * limit.Second, .95, false}, {11 * limit.Second, 1.01, true}} {
+		at := start.Add(c.after)
+		if got := b.Idle(&b.params, &b.rule, at); got != c.want {
+			t.Errorf("after %v: Idle() = %v, want %v", c.after.Duration(), got, c.want)
+		}
+		if !b.Below(&b.params, &b.rule, c.below, at) {
+			t.Errorf("after %v: not below %v", c.after.Duration(), c.below)
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package share_test
+
+import (
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/sluice-dev/sluice/enforcer/internal/sim"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+// Whatever the network loses, repeats and overtakes: once it works again the home
+// knows of every token, and all nodes agree with it.
+func TestTokensAreConserved(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes := rapid.IntRange(2, 5).Draw(t, "nodes")
+		c := newPool(hourly, nodes, false, rapid.Uint64().Draw(t, "seed"))
+		take := func(i, n int) {
+			for range n {
+				c.ask(i, 1)
+			}
+		}
+		for i := range nodes { // all are known to the home, and it to all
+			take(i, 150)
+		}
+		c.drive()
+		c.Run(20 * limit.Millisecond)
+
+		link := sim.Link{
+			Loss: rapid.Float64Range(0, .7).Draw(t, "loss"), Repeat: rapid.Float64Range(0, .5).Draw(t, "repeat"),
+			Max: limit.Span(rapid.Int64Range(0, int64(60*limit.Millisecond)).Draw(t, "delay")),
+		}
+		c.link = func(int) sim.Link { return link }
+		for range rapid.IntRange(0, 30).Draw(t, "steps") {
+			node := rapid.IntRange(0, nodes-1).Draw(t, "node")
+			switch rapid.IntRange(0, 9).Draw(t, "step") {
+			case 0:
+				if c.ask(node, -3); c.nodes[node].local == nil {
+					t.Fatal("a counter in use was forgotten")
+				}
+			case 1:
+				c.ask(node, limit.Amount(rapid.IntRange(2, 50).Draw(t, "cost")))
+			default:
+				take(node, rapid.IntRange(1, 20).Draw(t, "tokens"))
+			}
+			c.Run(limit.Span(rapid.Int64Range(0, int64(60*limit.Millisecond)).Draw(t, "pause")))
+			if rate, demand, rateOfLines, demandOfLines := c.home.Sums(); math.Abs(rate-rateOfLines) > 1e-3 || math.Abs(demand-demandOfLines) > 1e-3 {
+				t.Fatalf("rate and demand are %v and %v, want the sums of all lines, %v and %v", rate, demand, rateOfLines, demandOfLines)
+			}
+		}
+		c.Run(100 * limit.Millisecond)
+		c.link = nil
+		taken := 0.
+		for i := range nodes {
+			take(i, 1)
+			taken += float64(c.nodes[i].taken)
+		}
+		c.Run(3 * limit.Second)
+
+		if got := c.home.Consumed(&c.params, &c.rule, c.Now()); math.Abs(got-taken) > 1e-6 {
+			t.Fatalf("the home knows of %v tokens, want %v", got, taken)
+		}
+		if got := c.homeLevel(); math.Abs(got-(1000-taken)) > 1e-6 {
+			t.Fatalf("the home's level is %v, want %v", got, 1000-taken)
+		}
+		for i := range nodes {
+			if got, want := c.level(i), c.homeLevel(); math.Abs(got-want) > allowedOff(c, want) {
+				t.Fatalf("node %d believes that %v are left, the home %v", i, got, want)
+			}
+		}
+	})
+}
+
+// allowedOff is how wrong a view may be of a counter that nothing comes in to: a
+// token where less than half is left, else the margin.
+func allowedOff(c *pool, level float64) float64 {
+	if level < c.rule.Full()/2 {
+		return 1
+	}
+	return max(1, level/10)
+}
