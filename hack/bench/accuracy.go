@@ -86,7 +86,7 @@ func (s *stage) try(pods []*pod, c *scenario, try int) (figures, error) {
 	for i := range c.clients {
 		l.clients = append(l.clients, fmt.Sprintf("%s %d %d", c.name, try, i))
 	}
-	lasting := warmUp + s.opts.measure
+	lasting := warmUp + max(c.measure, s.opts.measure)
 	o := l.offer(s.ctx, pods, lasting)
 	if err := s.ctx.Err(); err != nil {
 		return figures{}, err

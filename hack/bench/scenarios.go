@@ -15,7 +15,8 @@ type scenario struct {
 	kind    kind
 	crash   time.Duration // after the warm-up; 0 for none
 	only    int           // the one size of a pool that it is for; 0 for every
-	warmUp  time.Duration // the least
+
+	warmUp, measure time.Duration // the least
 }
 
 // kind is what a scenario's steady figure is.
@@ -64,7 +65,7 @@ func (o *options) scenarios() []scenario {
 		}
 	}
 	for _, factor := range []float64{3, 10} {
-		all = append(all, scenario{name: fmt.Sprintf("5/min %gx uniform", factor), quota: lowest, clients: 500, factor: factor, spread: uniform, kind: together, warmUp: 10 * time.Second})
+		all = append(all, scenario{name: fmt.Sprintf("5/min %gx uniform", factor), quota: lowest, clients: 500, factor: factor, spread: uniform, kind: together, warmUp: 30 * time.Second, measure: 48 * time.Second})
 	}
 	for _, s := range spreads {
 		all = append(all, scenario{name: fmt.Sprintf("%d/s 0.9x %s", o.rate, s.name), quota: main, clients: 1, factor: .9, spread: s.spread, kind: under})
