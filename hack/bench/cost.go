@@ -92,13 +92,13 @@ func idleCost(s *stage, t *tabwriter.Writer) (met bool, err error) {
 	met = worst < mostIdle
 	line(t, "CPU of an enforcer of an idle pool of ten, worst (mean)", fmt.Sprintf("%.2f %% (%.2f %%) of a core", 100*worst, 100*total/float64(len(pods))), "< 1 %", met)
 	mean, most := rates(bytes, said, time.Since(began))
-	line(t, "gossip that it sends, mean (worst)", fmt.Sprintf("%.2f (%.2f) KB/s", mean/1e3, most/1e3), "", true)
+	line(t, "gossip that it sends, mean (worst)", fmt.Sprintf("%.2f (%.2f) KB/s in %.0f frames/s", mean.bytes/1e3, most.bytes/1e3, mean.frames), "", true)
 	return met, nil
 }
 
-// gossipOf reads how many bytes of gossip each pod has sent.
-func gossipOf(pods []*pod) ([]float64, error) {
-	all := make([]float64, len(pods))
+// gossipOf reads what each pod has sent.
+func gossipOf(pods []*pod) ([]gossip, error) {
+	all := make([]gossip, len(pods))
 	for i, p := range pods {
 		n, err := p.gossiped()
 		if err != nil {
@@ -109,11 +109,16 @@ func gossipOf(pods []*pod) ([]float64, error) {
 	return all, nil
 }
 
-// rates returns by how much counters grew a second: the mean, and the most.
-func rates(before, after []float64, in time.Duration) (mean, most float64) {
+// rates returns what pods sent a second: the mean, and of the one that sent most
+// bytes.
+func rates(before, after []gossip, in time.Duration) (mean, most gossip) {
 	for i := range before {
-		rate := (after[i] - before[i]) / in.Seconds()
-		mean, most = mean+rate/float64(len(before)), max(most, rate)
+		rate := gossip{(after[i].bytes - before[i].bytes) / in.Seconds(), (after[i].frames - before[i].frames) / in.Seconds()}
+		mean.bytes += rate.bytes / float64(len(before))
+		mean.frames += rate.frames / float64(len(before))
+		if rate.bytes > most.bytes {
+			most = rate
+		}
 	}
 	return mean, most
 }

@@ -26,11 +26,11 @@ const (
 	overEvery   = 10 // each so manieth client is over its limit
 )
 
-// clientsQuota is generous, but for clients named over-*: those ask several times
-// as often as they may at the 2 to 5 calls a second that a client makes here.
+// clientsQuota is generous, but for clients named over-*: those ask many times
+// as often as they may, at the 1 to 5 calls a second that each client makes here.
 var clientsQuota = quota{
 	domain: "clients", requests: 20, per: "1s", seconds: 1, burst: 20,
-	over: "rate: {requests: 1, per: 1s}, burst: 2",
+	over: "rate: {requests: 1, per: 4s}, burst: 1",
 }
 
 // server is something that the closed loop asks.

@@ -143,24 +143,28 @@ func (p *pod) ready(n int) error {
 	return nil
 }
 
-// gossiped returns how many bytes of gossip the enforcer has sent.
-func (p *pod) gossiped() (total float64, err error) {
+// gossip is what an enforcer has sent.
+type gossip struct{ bytes, frames float64 }
+
+// gossiped returns what the enforcer has sent so far.
+func (p *pod) gossiped() (sent gossip, err error) {
 	resp, err := http.Get("http://" + p.admin + "/metrics")
 	if err != nil {
-		return 0, err
+		return sent, err
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
-		labels, isBytes := strings.CutPrefix(lines.Text(), "sluice_gossip_bytes_total{")
-		if !isBytes || !strings.Contains(labels, `direction="sent"`) {
+		name, labels, _ := strings.Cut(lines.Text(), "{")
+		into := map[string]*float64{"sluice_gossip_bytes_total": &sent.bytes, "sluice_gossip_frames_total": &sent.frames}[name]
+		if into == nil || !strings.Contains(labels, `direction="sent"`) {
 			continue
 		}
 		v, err := strconv.ParseFloat(labels[strings.LastIndexByte(labels, ' ')+1:], 64)
 		if err != nil {
-			return 0, fmt.Errorf("%s: %w", p.name, err)
+			return sent, fmt.Errorf("%s: %w", p.name, err)
 		}
-		total += v
+		*into += v
 	}
-	return total, lines.Err()
+	return sent, lines.Err()
 }
