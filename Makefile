@@ -61,6 +61,16 @@ bench: ## Benchmarks of the core, as ratios within one run
 sim: ## The sharing goals in simulation, as a table; SIM=--short for a minute's worth, SIM=--help for more
 	go run ./enforcer/internal/sim/table $(SIM)
 
+.PHONY: accuracy
+accuracy: build ## What 3 and 10 real enforcers admit, to their limits (16 minutes); BENCH=--help for more
+	go build -trimpath -o bin/local/bench ./hack/bench
+	@exec bin/local/bench accuracy --check $(BENCH)
+
+.PHONY: cost
+cost: build ## What a decision, an idle pool and its gossip cost (3 minutes); BENCH=--help for more
+	go build -trimpath -o bin/local/bench ./hack/bench
+	@exec bin/local/bench cost --check $(BENCH)
+
 ##@ Change
 
 .PHONY: generate

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"text/tabwriter"
+	"time"
+)
+
+// accuracy runs every scenario on pools of every size and prints the table. It
+// returns whether all goals were met.
+func accuracy(s *stage) (met bool, err error) {
+	chosen := func(c *scenario, size int) bool {
+		return s.opts.only.MatchString(c.name) && (c.only == 0 || c.only == size)
+	}
+	all := s.opts.scenarios()
+	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	defer func() { _ = t.Flush() }()
+	if s.opts.list {
+		for i := range all {
+			fmt.Fprintln(t, all[i].name)
+		}
+		return true, nil
+	}
+	fmt.Fprintln(t, "pods\tscenario\toffered\tto limit\tto exact\tgoal\tworst 10 s\tgoal\trefused\tp50 / p99 ms\tload\t")
+	met = true
+	for _, size := range s.opts.sizes {
+		pods, err := s.startAccuracyPool(size)
+		if err != nil {
+			return false, err
+		}
+		for i := range all {
+			if c := &all[i]; chosen(c, size) {
+				ok, err := s.scenario(t, &pods, c)
+				if err != nil {
+					return false, err
+				}
+				met = met && ok
+			}
+		}
+		stopPool(pods)
+	}
+	return met, nil
+}
+
+func (s *stage) startAccuracyPool(size int) ([]*pod, error) {
+	main, share, low, lowest := s.opts.quotas()
+	return s.startPool(size, []quota{main, share, low, lowest})
+}
+
+// scenario runs one scenario, again if it misses its goal, and prints its line.
+// After a crash there is a new pool.
+func (s *stage) scenario(t *tabwriter.Writer, pods *[]*pod, c *scenario) (met bool, err error) {
+	for try := 1; ; try++ {
+		f, err := s.try(*pods, c, try)
+		if err != nil {
+			return false, err
+		}
+		met = f.met(c)
+		verdict := "ok"
+		if !met {
+			verdict = "MISSED"
+		}
+		s.say("%d pods, %s: offered %.0f %%, to limit %s, to exact %s, worst window %s, refused %d, failed %d: %s",
+			len(*pods), c.name, 100*f.offered, percent(f.steady), percent(f.exact), percent(f.window), f.refused, f.failed, verdict)
+		printLine(t, len(*pods), c, &f, try, verdict)
+		if c.crash > 0 {
+			stopPool(*pods)
+			if *pods, err = s.startAccuracyPool(len(*pods)); err != nil {
+				return false, err
+			}
+		}
+		if met || try >= s.opts.tries {
+			return met, nil
+		}
+	}
+}
+
+// try offers the load once, with clients that nobody has seen yet.
+func (s *stage) try(pods []*pod, c *scenario, try int) (figures, error) {
+	warmUp := max(c.warmUp, s.opts.warmUp)
+	l := load{domain: c.quota.domain, rate: c.factor * c.quota.perSecond() * float64(c.clients), spread: c.spread, even: c.kind == under}
+	if c.crash > 0 {
+		l.crash = warmUp + c.crash
+	}
+	for i := range c.clients {
+		l.clients = append(l.clients, fmt.Sprintf("%s %d %d", c.name, try, i))
+	}
+	lasting := warmUp + max(c.measure, s.opts.measure)
+	o := l.offer(s.ctx, pods, lasting)
+	if err := s.ctx.Err(); err != nil {
+		return figures{}, err
+	}
+	alive := pods
+	if c.crash > 0 {
+		alive = pods[:len(pods)-1]
+	}
+	for _, p := range alive {
+		if err := p.failed(); err != nil {
+			return figures{}, err
+		}
+	}
+	return c.figure(&o, warmUp, lasting), nil
+}
+
+func printLine(t *tabwriter.Writer, pods int, c *scenario, f *figures, try int, verdict string) {
+	steady, exact, goal, refused := percent(f.steady), percent(f.exact), fmt.Sprintf("±%.0f %%", 100*c.goals().steady), "-"
+	if c.kind == under {
+		steady, exact, goal, refused = "-", "-", "-", strconv.Itoa(f.refused)
+	}
+	name := c.name
+	if try > 1 {
+		name += fmt.Sprintf(" (try %d)", try)
+	}
+	if c.kind == recovery {
+		verdict += fmt.Sprintf(", worst 2 s %s", percent(f.worstAfterKill))
+	}
+	fmt.Fprintf(t, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t%s\t%.0f %%\t%s\t%s / %s\t%s\t%s\n", pods, name, 100*f.offered, steady, exact, goal,
+		percent(f.window), 100*c.goals().window, refused, millis(f.median), millis(f.slow), loadAverage(), verdict)
+}
+
+func percent(part float64) string { return fmt.Sprintf("%.2f %%", 100*part) }
+
+func millis(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond)) }

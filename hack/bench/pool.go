@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/sluice-dev/sluice/enforcer/report"
+)
+
+// quota is a limit that the pool enforces for each client of a domain of its own.
+type quota struct {
+	domain   string
+	requests int
+	per      string // a duration of the policy language: 1s, 1m
+	seconds  float64
+	burst    int
+
+	// over is the rate of clients named over-*, "" if they are like the others.
+	over string
+}
+
+// perSecond is how many tokens a client gets each second.
+func (q quota) perSecond() float64 { return float64(q.requests) / q.seconds }
+
+// policy is the quota in YAML.
+func (q quota) policy() string {
+	text := fmt.Sprintf(`apiVersion: sluice.dev/v1alpha1
+kind: RateLimitPolicy
+metadata: {name: %s, namespace: bench}
+spec:
+  domain: %s
+  limits:
+  - name: per-client
+    key: ["descriptor['client']"]
+    rate: {requests: %d, per: %s}
+    burst: %d
+`, q.domain, q.domain, q.requests, q.per, q.burst)
+	if q.over != "" {
+		text += "    overrides:\n    - {key: [\"over-*\"], " + q.over + "}\n"
+	}
+	return text
+}
+
+// pod is one enforcer.
+type pod struct {
+	*process
+	http, rls, admin, gossip string
+	conn                     *grpc.ClientConn
+}
+
+// startPool starts n enforcers that know each other and have the quotas, and
+// returns when all are ready and have met.
+func (s *stage) startPool(n int, quotas []quota) ([]*pod, error) {
+	pods, peers := make([]*pod, n), make([]string, n)
+	for i := range pods {
+		pods[i] = &pod{}
+		for _, a := range []*string{&pods[i].http, &pods[i].rls, &pods[i].admin, &pods[i].gossip} {
+			var err error
+			if *a, err = s.address(); err != nil {
+				return nil, err
+			}
+		}
+		peers[i] = pods[i].gossip
+	}
+	policies := filepath.Join(s.dir, "policies.yaml")
+	var text []string
+	for _, q := range quotas {
+		text = append(text, q.policy())
+	}
+	if err := os.WriteFile(policies, []byte(strings.Join(text, "---\n")), 0o644); err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(filepath.Join(s.opts.bin, "enforcer"))
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range pods {
+		name := fmt.Sprintf("enforcer-%d-of-%d", i+1, n)
+		if p.process, err = s.start(name, path, "--policies", policies, "--node-name", name, "--peers", strings.Join(peers, ","),
+			"--http-listen", p.http, "--rls-listen", p.rls, "--gossip-listen", p.gossip, "--admin-listen", p.admin); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range pods {
+		if err := s.eventually(p.name+" ready", func() error { return p.ready(n) }); err != nil {
+			return nil, err
+		}
+		if p.conn, err = dial(p.rls); err != nil {
+			return nil, err
+		}
+	}
+	s.say("%d enforcers are ready", n)
+	return pods, nil
+}
+
+// stopPool stops the enforcers.
+func stopPool(pods []*pod) {
+	for _, p := range pods {
+		_ = p.conn.Close() // nothing is under way
+	}
+	stop(processes(pods))
+}
+
+func processes(pods []*pod) []*process {
+	all := make([]*process, len(pods))
+	for i, p := range pods {
+		all[i] = p.process
+	}
+	return all
+}
+
+// dial returns a connection of its own to a gRPC server.
+func dial(address string) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+}
+
+// ready is nil once the enforcer says that it is, and has met all n-1 others.
+func (p *pod) ready(n int) error {
+	if err := p.failed(); err != nil {
+		return err
+	}
+	resp, err := http.Get("http://" + p.admin + "/v1/state")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var state report.State
+	if err := json.NewDecoder(resp.Body).Decode(&state); err != nil {
+		return err
+	}
+	if !state.Ready || len(state.Peers) != n-1 {
+		return fmt.Errorf("%s: ready %v, %d peers of %d", p.name, state.Ready, len(state.Peers), n-1)
+	}
+	return nil
+}
+
+// gossip is what an enforcer has sent.
+type gossip struct{ bytes, frames float64 }
+
+// gossiped returns what the enforcer has sent so far.
+func (p *pod) gossiped() (sent gossip, err error) {
+	resp, err := http.Get("http://" + p.admin + "/metrics")
+	if err != nil {
+		return sent, err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		name, labels, _ := strings.Cut(lines.Text(), "{")
+		into := map[string]*float64{"sluice_gossip_bytes_total": &sent.bytes, "sluice_gossip_frames_total": &sent.frames}[name]
+		if into == nil || !strings.Contains(labels, `direction="sent"`) {
+			continue
+		}
+		v, err := strconv.ParseFloat(labels[strings.LastIndexByte(labels, ' ')+1:], 64)
+		if err != nil {
+			return sent, fmt.Errorf("%s: %w", p.name, err)
+		}
+		*into += v
+	}
+	return sent, lines.Err()
+}

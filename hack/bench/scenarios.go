@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// scenario is a load on a pool, and what is to come of it.
+type scenario struct {
+	name    string
+	quota   quota
+	clients int
+	factor  float64 // demand of a client, as a multiple of its limit
+	spread  spread
+	kind    kind
+	crash   time.Duration // after the warm-up; 0 for none
+	only    int           // the one size of a pool that it is for; 0 for every
+
+	warmUp, measure time.Duration // the least
+}
+
+// kind is what a scenario's steady figure is.
+type kind int
+
+const (
+	// perClient looks at what each client was admitted; the worst counts.
+	perClient kind = iota
+	// together looks at all clients as one: each has too few tokens for a figure of
+	// its own.
+	together
+	// under is demand under the limit: nothing is refused.
+	under
+	// recovery is perClient, from some seconds after a crash on.
+	recovery
+)
+
+// backWithin is how soon after a crash the pool is to be exact again.
+const backWithin = 3 * time.Second
+
+// quotas are the limits of the scenarios.
+func (o *options) quotas() (main, share, low, lowest quota) {
+	main = quota{domain: "main", requests: o.rate, per: "1s", seconds: 1, burst: o.rate}
+	share = quota{domain: "share", requests: o.rate / 5, per: "1s", seconds: 1, burst: o.rate / 5}
+	low = quota{domain: "low", requests: 20, per: "1s", seconds: 1, burst: 20}
+	lowest = quota{domain: "lowest", requests: 5, per: "1m", seconds: 60, burst: 5}
+	return main, share, low, lowest
+}
+
+// scenarios lists what accuracy looks at, the crash last: it costs a pod.
+func (o *options) scenarios() []scenario {
+	main, share, low, lowest := o.quotas()
+	spreads := []struct {
+		name string
+		spread
+	}{{"uniform", uniform}, {"skewed", skewed}, {"one pod", onePod}, {"hopping", hopping}}
+	var all []scenario
+	for _, factor := range []float64{3, 5, 10} {
+		for _, s := range spreads {
+			all = append(all, scenario{name: fmt.Sprintf("%d/s %gx %s", o.rate, factor, s.name), quota: main, clients: 1, factor: factor, spread: s.spread, kind: perClient})
+		}
+	}
+	for _, factor := range []float64{3, 10} {
+		for _, s := range spreads[:2] {
+			all = append(all, scenario{name: fmt.Sprintf("20/s %gx %s", factor, s.name), quota: low, clients: 10, factor: factor, spread: s.spread, kind: perClient})
+		}
+	}
+	for _, factor := range []float64{3, 10} {
+		all = append(all, scenario{name: fmt.Sprintf("5/min %gx uniform", factor), quota: lowest, clients: 500, factor: factor, spread: uniform, kind: together, warmUp: 30 * time.Second, measure: 48 * time.Second})
+	}
+	for _, s := range spreads {
+		all = append(all, scenario{name: fmt.Sprintf("%d/s 0.9x %s", o.rate, s.name), quota: main, clients: 1, factor: .9, spread: s.spread, kind: under})
+	}
+	return append(
+		all,
+		scenario{name: "20/s 0.9x uniform", quota: low, clients: 10, factor: .9, spread: uniform, kind: under},
+		scenario{name: "5/min 0.9x uniform", quota: lowest, clients: 500, factor: .9, spread: uniform, kind: under},
+		scenario{name: fmt.Sprintf("%d/s 5x, one of 3 killed", share.requests), quota: share, clients: 6, factor: 5, spread: uniform, kind: recovery, crash: 3 * time.Second, only: 3},
+	)
+}
+
+// goals are the bounds of a scenario, as parts of 1.
+type goals struct{ steady, window float64 }
+
+func (c *scenario) goals() goals {
+	switch {
+	case c.kind == recovery:
+		return goals{.02, 1.01}
+	case c.quota.perSecond() < 50:
+		return goals{.03, 1.03}
+	default:
+		return goals{.01, 1.01}
+	}
+}
+
+// figures are what came of a scenario.
+type figures struct {
+	offered        float64 // calls answered, as a part of those that were meant to be made
+	steady         float64 // admitted by the limit, of the worst client
+	exact          float64 // admitted by what an exact limiter admits of the same calls, of the worst client
+	window         float64 // admitted in the worst window by what it may hold, of the worst client
+	refused        int
+	failed         int
+	median, slow   time.Duration // latency
+	worstAfterKill float64       // worst two seconds of a client after backWithin, by the limit
+}
+
+// met says whether the goals are; a load that could not be offered meets none.
+func (f *figures) met(c *scenario) bool {
+	g := c.goals()
+	switch {
+	case f.offered < .9 || f.window > g.window:
+		return false
+	case c.kind == under:
+		return f.refused == 0
+	default:
+		return f.exact >= 1-g.steady && f.exact <= 1+g.steady
+	}
+}
+
+// figure takes the figures of what was offered, those of the steady state in
+// [from, to).
+func (c *scenario) figure(o *offered, from, to time.Duration) figures {
+	f := figures{failed: o.failed, refused: o.refused(), median: o.latency(.5), slow: o.latency(.99)}
+	rate := c.quota.perSecond()
+	f.offered = float64(len(o.answers)) / (c.factor * rate * float64(c.clients) * to.Seconds())
+	if c.kind == recovery {
+		from = o.crashed + backWithin
+	}
+	exact, total, totalExact := o.exact(c.quota, c.clients, from, to), 0, 0
+	limit := rate * (to - from).Seconds()
+	for i, times := range o.admissions(c.clients) {
+		n := within(times, from, to)
+		total, totalExact = total+n, totalExact+exact[i]
+		f.steady, f.exact = farther(f.steady, float64(n)/limit), farther(f.exact, float64(n)/float64(max(1, exact[i])))
+		f.window = max(f.window, float64(worstWindow(times, window))/(rate*window.Seconds()+float64(c.quota.burst)))
+		for at := from; c.kind == recovery && at+2*time.Second <= to; at += 100 * time.Millisecond {
+			f.worstAfterKill = farther(f.worstAfterKill, float64(within(times, at, at+2*time.Second))/(2*rate))
+		}
+	}
+	if c.kind == together {
+		f.steady, f.exact = float64(total)/(limit*float64(c.clients)), float64(total)/float64(max(1, totalExact))
+	}
+	return f
+}
+
+// farther returns which of two is farther from 1; 0 is none yet.
+func farther(a, b float64) float64 {
+	if a == 0 || max(b-1, 1-b) > max(a-1, 1-a) {
+		return b
+	}
+	return a
+}
