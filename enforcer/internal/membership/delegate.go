@@ -44,7 +44,7 @@ func (d *delegate) NotifyConflict(existing, other *memberlist.Node) {
 		d.m.reports = append(d.m.reports, err)
 	}
 	if existing.Name == d.m.roster.self.name {
-		d.m.contested = true
+		d.m.unheard = true // they hold on to the other one
 	}
 	d.m.mu.Unlock()
 	d.m.wake()

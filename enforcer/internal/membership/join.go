@@ -90,16 +90,17 @@ func (m *Membership) rejoin(ctx context.Context, list *memberlist.Memberlist) {
 }
 
 // targets returns some of those who are missing, and the others of them that have
-// a name whose addresses are not known: they may be there already. While another
-// enforcer has this one's name, nobody need be missing and yet this one is not
-// known to the others: then some of those are targets, until they take note that
-// the other one is dead.
+// a name whose addresses are not known: they may be there already. Nobody need be
+// missing and yet the others may not take note of this enforcer: when they found
+// it before it had begun, as a dead one that it must contradict, and while another
+// one that is alive, or was a second ago, has its name. Then some of them are
+// targets, too.
 func (m *Membership) targets() (targets, unknown []seed) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	missing := m.roster.missing()
-	if m.contested {
-		m.contested = false
+	if m.unheard {
+		m.unheard = false
 		for _, a := range m.roster.living() {
 			missing = append(missing, seed{host: a.Addr().String(), port: a.Port(), addrs: []netip.AddrPort{a}})
 		}

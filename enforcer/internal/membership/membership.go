@@ -118,12 +118,12 @@ type Membership struct {
 	speaking sync.Mutex             // held while the others are told something, and taken before mu
 	list     *memberlist.Memberlist // nil before and after
 
-	mu        sync.Mutex // never held while memberlist is called, which holds a lock when it calls
-	roster    roster
-	clashes   clashes
-	reports   []error // for Options.Report
-	contested bool    // somebody else has this enforcer's name, since the last round of joining
-	running   bool    // Run was called
+	mu      sync.Mutex // never held while memberlist is called, which holds a lock when it calls
+	roster  roster
+	clashes clashes
+	reports []error // for Options.Report
+	unheard bool    // the others may not have taken note of this enforcer
+	running bool    // Run was called
 }
 
 // New returns a Membership that does nothing until it is run.
@@ -143,6 +143,7 @@ func New[P Packet](link Link[P], o Options) (*Membership, error) {
 	}
 	m.life, m.end = context.WithCancel(context.Background())
 	m.roster.self = node{name: o.Name, alive: true}
+	m.unheard = true
 	return m, nil
 }
 

@@ -15,7 +15,7 @@ import (
 //	until all know                2 to 4 times gossipEvery
 //
 // which is 0.75 s for up to ten, 1.3 s for a hundred, and under 2 s in the worst of
-// many runs. (docs/decisions/0006-membership.md has the distribution.)
+// many runs (docs/decisions/0006-membership.md).
 //
 // A process that is paused, by its garbage collector or by a CPU limit, is not dead
 // if it comes back in time to say so: a suspicion that begins with the pause ends
