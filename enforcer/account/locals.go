@@ -86,9 +86,6 @@ func (sh *shard) localOf(e *entry) *local {
 // without a word.
 func (s *Store) share(sh *shard, now limit.Instant, slot uint32, e *entry, r *share.Rule) *local {
 	taken := int64(e.local)
-	if p := paramsOf(s.meters.Load().rows, e.ref()); p != nil { // what came in again is not missing
-		taken = min(taken, int64(p.Used(e.state, now)))
-	}
 	place, l := sh.locals.add(slot)
 	sh.era++
 	l.Start(r, now, e.state, taken, min(float64(e.untold), float64(taken)), uint16(sh.era))
