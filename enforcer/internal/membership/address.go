@@ -103,8 +103,8 @@ func routeTo(to netip.Addr) (netip.Addr, bool) {
 	if err != nil {
 		return netip.Addr{}, false
 	}
-	defer func() { _ = conn.Close() }() // nothing was sent
 	from, ok := conn.LocalAddr().(*net.UDPAddr)
+	_ = conn.Close() // nothing was sent
 	if !ok {
 		return netip.Addr{}, false
 	}

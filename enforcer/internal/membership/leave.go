@@ -73,8 +73,8 @@ func (m *Membership) tell(ctx context.Context, spread func(*memberlist.Memberlis
 	}
 	done := make(chan error, 1)
 	go func() {
-		m.speaking.Lock()
-		defer m.speaking.Unlock()
+		<-m.talk
+		defer token(m.talk)
 		if m.list == nil {
 			done <- nil
 			return

@@ -115,8 +115,10 @@ type Membership struct {
 	life context.Context // ends with Stop, and Run with it
 	end  context.CancelFunc
 
-	speaking sync.Mutex             // held while the others are told something, and taken before mu
-	list     *memberlist.Memberlist // nil before and after
+	// talk holds a token while nobody begins or ends to speak, or waits until the
+	// others have been told something; who has the token may use list.
+	talk chan struct{}
+	list *memberlist.Memberlist // nil before and after
 
 	mu      sync.Mutex // never held while memberlist is called, which holds a lock when it calls
 	roster  roster
@@ -140,10 +142,12 @@ func New[P Packet](link Link[P], o Options) (*Membership, error) {
 		relisted: make(chan struct{}, 1),
 		told:     make(chan struct{}),
 		done:     make(chan struct{}),
+		talk:     make(chan struct{}, 1),
 	}
 	m.life, m.end = context.WithCancel(context.Background())
 	m.roster.self = node{name: o.Name, alive: true}
 	m.unheard = true
+	token(m.talk)
 	return m, nil
 }
 
@@ -211,8 +215,8 @@ func (m *Membership) start(self netip.AddrPort) (*memberlist.Memberlist, error) 
 	m.roster.self.address = self
 	m.roster.mine = mine(m.opts.Listen, m.host)
 	m.mu.Unlock()
-	m.speaking.Lock()
-	defer m.speaking.Unlock()
+	<-m.talk
+	defer token(m.talk)
 	transport := m.adapt(self)
 	list, err := memberlist.Create(config(m.opts, self.Port(), transport, &delegate{m}))
 	if err != nil {
@@ -224,8 +228,8 @@ func (m *Membership) start(self netip.AddrPort) (*memberlist.Memberlist, error) 
 
 // shutdown stops to speak, whatever is being said.
 func (m *Membership) shutdown(list *memberlist.Memberlist) error {
-	m.speaking.Lock()
-	defer m.speaking.Unlock()
+	<-m.talk
+	defer token(m.talk)
 	m.list = nil
 	return list.Shutdown()
 }

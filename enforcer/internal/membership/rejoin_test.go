@@ -194,8 +194,8 @@ func TestTheListSaysWhichAddressIsItsOwn(t *testing.T) {
 		n := newNetwork(t, 1)
 		list := &listed{}
 		everywhere := func(o *membership.Options) { o.Listen = netip.AddrPortFrom(netip.IPv4Unspecified(), o.Listen.Port()) }
-		a := join(t, n, list, "a", "127.0.0.1:7946", everywhere)
 		list.set("127.0.0.1:7946", "127.0.0.1:7947")
+		a := join(t, n, list, "a", "127.0.0.1:7946", everywhere)
 		b := join(t, n, list, "b", "127.0.0.1:7947", everywhere)
 		awaitOthers(t, 5*time.Second, map[*peer]string{a: "b of 2", b: "a of 2"})
 		if got := b.view().Self.Address; got != "127.0.0.1:7947" {
