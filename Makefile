@@ -62,7 +62,7 @@ sim: ## The sharing goals in simulation, as a table; SIM=--short for a minute's 
 	go run ./enforcer/internal/sim/table $(SIM)
 
 .PHONY: accuracy
-accuracy: build ## What 3 and 10 real enforcers admit, to their limits (16 minutes); BENCH=--help for more
+accuracy: build ## What 3 and 10 real enforcers admit, to their limits (19 minutes); BENCH=--help for more
 	go build -trimpath -o bin/local/bench ./hack/bench
 	@exec bin/local/bench accuracy --check $(BENCH)
 
