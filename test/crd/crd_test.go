@@ -166,7 +166,7 @@ func TestDefaults(t *testing.T) {
 		PoolRef: v1alpha1.PoolReference{Name: "default"},
 		Limits: []v1alpha1.Limit{{
 			Name: "one", Rate: v1alpha1.Rate{Requests: 1, Per: "1s"},
-			Algorithm: v1alpha1.AlgorithmTokenBucket, Mode: v1alpha1.ModeEnforce,
+			Algorithm: v1alpha1.AlgorithmTokenBucket, Mode: v1alpha1.ModeEnforce, FirstBurst: v1alpha1.FirstBurstFull,
 		}},
 	}
 	if diff := cmp.Diff(want, policy.Spec); diff != "" {
