@@ -182,13 +182,22 @@ func (s *Store) settleLocked(sh *shard, now limit.Instant, c *Charge) {
 	if e == nil {
 		return
 	}
+	alone := c.rule.Alone() && !e.shared()
+	if !alone {
+		e.reckon(c.params, now)
+	}
 	if c.Admitted {
 		e.state = c.state
 		e.meter &^= deniedBit
 	} else {
 		e.meter |= deniedBit
 	}
-	s.note(sh, now, c, e)
+	switch {
+	case !alone:
+		s.note(sh, now, c, e)
+	case c.Admitted:
+		e.takeAlone(c.Cost)
+	}
 }
 
 // create makes a counter, in place of another one when there is no room.

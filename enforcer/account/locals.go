@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"sync/atomic"
 
+	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/share"
 )
@@ -117,19 +118,35 @@ func (s *Store) note(sh *shard, now limit.Instant, c *Charge, e *entry) {
 	case c.asks:
 		l = s.share(sh, now, c.slot, e, c.rule)
 		l.Again()
-	case c.Admitted && int64(e.local)+int64(c.Cost) < 0 && !c.rule.Alone(): // back comes what others know of
+	case c.Admitted && int64(e.local)+int64(c.Cost) < 0: // back comes what others know of
 		back := c.Cost + limit.Amount(e.local)
 		e.local, e.untold = 0, 0
 		l = s.share(sh, now, c.slot, e, c.rule)
 		l.Count(c.params, c.rule, now, back, true)
 		l.Again()
-	case !c.Admitted || !e.mustTell(c.rule, now, c.Cost) || c.rule.Alone() || s.shared.Load() >= s.maxShared:
+	case !c.Admitted || !e.mustTell(c.rule, now, c.Cost) || s.shared.Load() >= s.maxShared:
 		return
 	default:
 		l = s.share(sh, now, c.slot, e, c.rule)
 		l.First(now, c.Cost)
 	}
 	s.markChanged(sh, c.slot, e)
+}
+
+// takeAlone counts tokens that were taken while there was nobody to tell, as
+// cheaply as can be: when they came in again is looked up once there is somebody.
+func (e *entry) takeAlone(cost limit.Amount) {
+	e.local = uint32(min(max(0, int64(e.local)+int64(cost)), math.MaxInt32))
+	e.untold = -1
+}
+
+// reckon finds out how many of the tokens that were taken alone are still gone.
+func (e *entry) reckon(p *decide.Params, now limit.Instant) {
+	if e.untold >= 0 {
+		return
+	}
+	gone := min(limit.Amount(e.local), p.Used(e.state, now))
+	e.local, e.untold, e.toldAt = uint32(gone), float32(gone), millis(now)
 }
 
 // mustTell counts tokens that were taken without a word, and says whether they

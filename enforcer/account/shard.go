@@ -16,7 +16,8 @@ type entry struct {
 
 	// local is, with sharedBit, the place of the counter's Local. While it is not
 	// shared local is how many tokens were taken here that nobody knows of, and
-	// untold the same less what leaks from that, as of toldAt.
+	// untold the same less what leaks from that, as of toldAt; untold below 0 says
+	// that the node was alone, see takeAlone.
 	local  uint32
 	untold float32
 	toldAt uint32 // milliseconds

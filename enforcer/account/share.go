@@ -106,6 +106,7 @@ func (s *Store) With(now limit.Instant, key limit.Key, ref Ref, create bool, f f
 		return false
 	}
 	if !e.shared() {
+		e.reckon(rows[ref].params, now)
 		s.share(sh, now, slot, e, &rows[ref].rule)
 	}
 	s.hand(sh, rows, now, e, func(c *share.Counter) bool { f(c); return true })
@@ -139,8 +140,13 @@ func (s *Store) Flush(now limit.Instant, max int) bool {
 		sh.mu.Lock()
 		for ; s.flush.place < sh.slots && max > 0; s.flush.place++ {
 			max--
-			if e := sh.at(s.flush.place); !e.key.IsZero() && !e.shared() && e.untold >= 1 && paramsOf(rows, e.ref()) != nil {
-				s.share(sh, now, s.flush.place, e, &rows[e.ref()].rule)
+			e := sh.at(s.flush.place)
+			p, r := rulesOf(rows, e.ref())
+			if e.key.IsZero() || e.shared() || p == nil {
+				continue
+			}
+			if e.reckon(p, now); e.untold >= 1 {
+				s.share(sh, now, s.flush.place, e, r)
 				s.markChanged(sh, s.flush.place, e)
 			}
 		}

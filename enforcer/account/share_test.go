@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-dev/sluice/enforcer/account"
+	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/share"
 )
@@ -279,6 +280,44 @@ func TestFlush(t *testing.T) {
 	}
 	if !s.Flush(start, 10_000) {
 		t.Error("a second Flush found more")
+	}
+}
+
+// What a node took before it had peers it tells as far as it is still gone.
+func TestWhatALoneNodeTook(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		p    decide.Params
+		take []limit.Amount // a second apart
+		want int64
+	}{
+		{"nothing came in again", bucket(1000, limit.Hour, 1000), []limit.Amount{300, 1, 99}, 400},
+		{"all but the last came in again", bucket(100, limit.Second, 100), []limit.Amount{100, 100, 100, 100, 7}, 7},
+		{"some came in again", bucket(10, limit.Second, 100), []limit.Amount{30, 30, 30, 0}, 60},
+		{"what was given back is not gone", bucket(1000, limit.Hour, 1000), []limit.Amount{300, -500, 200, -100}, 100},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStore(t, account.Options{})
+			ref := s.SetMeters(start, []account.Meter{{Limit: 1, Params: c.p}})[0]
+			now := start
+			for i, cost := range c.take {
+				now = start.Add(limit.Span(i) * limit.Second)
+				s.Charge(now, []account.Charge{{Key: key(1), Meter: ref, Cost: cost}})
+			}
+			s.SetPool(2, delay)
+			take(s, now, key(1), ref) // the first request that peers are to hear of
+			if !s.Flush(now, 1000) {
+				t.Fatal("one Flush of all counters is not enough")
+			}
+			told := int64(-1)
+			s.Changed(now, 10, func(c *share.Counter) bool {
+				told = c.Report(now).Taken
+				return true
+			})
+			if told != c.want+1 {
+				t.Errorf("%d tokens are told, want %d and 1 after that", told, c.want)
+			}
+		})
 	}
 }
 
