@@ -197,7 +197,7 @@ func TestManyThreads(t *testing.T) {
 					s.Changed(now, 10, func(*share.Counter) bool { return true })
 				case 2:
 					sweeping.Lock() // its driver is one
-					s.Sweep(now, 10, func(*share.Counter) bool { return false })
+					s.Sweep(now, 10, true, func(*share.Counter) bool { return false })
 					sweeping.Unlock()
 				case 3:
 					meters(s, params...)

@@ -11,7 +11,7 @@ func TestSweepHandsNoCounterOverTwice(t *testing.T) {
 	for i := range uint64(3) {
 		takeN(s, start, key(i), ref, 20)
 	}
-	for k, times := range collect(s.Sweep, start, 100, true) {
+	for k, times := range collect(sweep(s), start, 100, true) {
 		if times > 1 {
 			t.Errorf("%v was handed over %d times in one call", k, times)
 		}

@@ -22,7 +22,8 @@ const localChunk = 16
 // locals is the slab. A place is a number from 1 on.
 type locals struct {
 	chunks [][]local
-	places uint32 // that were ever used
+	looks  []uint32 // by place - 1, in milliseconds: when to look at it again
+	places uint32   // that were ever used
 	free   []uint32
 	used   int
 }
@@ -39,6 +40,7 @@ func (ls *locals) add(slot uint32) (place uint32, l *local) {
 		place = ls.places
 		if int(place) > len(ls.chunks)*localChunk {
 			ls.chunks = append(ls.chunks, make([]local, localChunk))
+			ls.looks = append(ls.looks, make([]uint32, localChunk)...)
 		}
 	}
 	ls.used++

@@ -57,10 +57,10 @@ func (s *Store) Changed(now limit.Instant, max int, f func(*share.Counter) bool)
 	}
 }
 
-// Sweep hands over at most max shared counters, others at each call, until it
-// begins anew. Where f returns false the counter is shared no more. It must not
-// be called concurrently.
-func (s *Store) Sweep(now limit.Instant, max int, f func(*share.Counter) bool) {
+// Sweep goes through at most max shared counters, others at each call, until it
+// begins anew, and hands over those that it is time to look at, or all. Where f
+// returns false the counter is shared no more. It must not be called concurrently.
+func (s *Store) Sweep(now limit.Instant, max int, all bool, f func(*share.Counter) bool) {
 	rows := s.meters.Load().rows
 	max = min(max, s.Shared())
 	for range 2 {
@@ -71,8 +71,11 @@ func (s *Store) Sweep(now limit.Instant, max int, f func(*share.Counter) bool) {
 			sh := &s.shards[i]
 			sh.mu.Lock()
 			for ; s.sweep.place < sh.locals.places && max > 0; s.sweep.place++ {
+				max--
+				if !all && int32(sh.locals.looks[s.sweep.place]-millis(now)) > 0 {
+					continue
+				}
 				if slot := sh.locals.at(s.sweep.place + 1).slot; slot != none {
-					max--
 					s.hand(sh, rows, now, sh.at(slot), f)
 				}
 			}
@@ -121,13 +124,17 @@ func (s *Store) hand(sh *shard, rows []meterRow, now limit.Instant, e *entry, f 
 		return
 	}
 	row := &rows[ref]
-	c := share.Counter{
+	place := e.local &^ sharedBit
+	c := &sh.counter // and not one of its own, which would be garbage each time
+	*c = share.Counter{
 		ID:     share.ID{Key: e.key, Limit: row.id.limit, Variant: row.id.variant},
-		Params: row.params, Rule: &row.rule, State: &e.state, Local: &sh.localOf(e).Local,
+		Params: row.params, Rule: &row.rule, State: &e.state, Local: &sh.locals.at(place).Local,
 	}
-	if !f(&c) || row.rule.Alone() {
+	if !f(c) || row.rule.Alone() {
 		s.unshare(sh, now, e)
+		return
 	}
+	sh.locals.looks[place-1] = millis(max(c.Look, now))
 }
 
 // Flush makes at most max counters shared of which tokens were taken without a

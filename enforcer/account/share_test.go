@@ -31,6 +31,11 @@ func takeN(s *account.Store, now limit.Instant, k limit.Key, ref account.Ref, n 
 	}
 }
 
+// sweep is Sweep of all counters, as collect has it.
+func sweep(s *account.Store) func(limit.Instant, int, func(*share.Counter) bool) {
+	return func(now limit.Instant, most int, f func(*share.Counter) bool) { s.Sweep(now, most, true, f) }
+}
+
 // collect returns what Changed or Sweep hands over, by key.
 func collect(hand func(limit.Instant, int, func(*share.Counter) bool), now limit.Instant, most int, keep bool) map[limit.Key]int {
 	got := map[limit.Key]int{}
@@ -140,7 +145,7 @@ func TestSweepHandsEveryCounterOver(t *testing.T) {
 			got := map[limit.Key]int{}
 			step := n/10 + 1
 			for range (n + step - 1) / step {
-				for k, times := range collect(s.Sweep, start, step, true) {
+				for k, times := range collect(sweep(s), start, step, true) {
 					got[k] += times
 				}
 			}
@@ -150,7 +155,7 @@ func TestSweepHandsEveryCounterOver(t *testing.T) {
 		})
 	}
 	empty := newStore(t, account.Options{})
-	if got := collect(empty.Sweep, start, 100, true); len(got) > 0 {
+	if got := collect(sweep(empty), start, 100, true); len(got) > 0 {
 		t.Errorf("an empty store: %v", got)
 	}
 }
@@ -166,7 +171,7 @@ func TestLocalsAreForgottenAndReused(t *testing.T) {
 		if got := s.Shared(); got != 40 {
 			t.Fatalf("round %d: %d counters are shared, want 40", round, got)
 		}
-		forget := s.Sweep
+		forget := sweep(s)
 		if round%2 == 0 {
 			forget = s.Changed
 		}
@@ -203,7 +208,7 @@ func TestTokensThatNobodyWasToldOfOutliveTheLocal(t *testing.T) {
 	s, ref := pooled(t, account.Options{})
 	s.With(start, key(1), ref, true, func(*share.Counter) {}) // shared, as somebody told of it
 	takeN(s, start, key(1), ref, 6)
-	s.Sweep(start, 10, func(*share.Counter) bool { return false })
+	s.Sweep(start, 10, true, func(*share.Counter) bool { return false })
 	takeN(s, start, key(1), ref, 4)
 	told := int64(0)
 	s.Changed(start, 10, func(c *share.Counter) bool {

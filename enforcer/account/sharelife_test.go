@@ -18,7 +18,7 @@ func TestCountersOfANodeThatIsAloneAgain(t *testing.T) {
 	takeN(s, start, key(1), ref, 400)
 	takeN(s, start, key(2), ref, 400)
 	s.SetPool(1, delay)
-	collect(s.Sweep, start, 1000, true)
+	collect(sweep(s), start, 1000, true)
 	if got := s.Shared(); got != 0 {
 		t.Errorf("%d counters are shared, want none", got)
 	}
@@ -34,12 +34,12 @@ func TestResetForgetsWhatIsShared(t *testing.T) {
 	for i := range uint64(50) {
 		takeN(s, start, key(i), ref, 20)
 	}
-	collect(s.Sweep, start, 20, true)
+	collect(sweep(s), start, 20, true)
 	s.Reset()
 	if got := s.Shared(); got != 0 || s.Stats().Keys != 0 {
 		t.Errorf("%d counters are shared of %d, want none", got, s.Stats().Keys)
 	}
-	if got := len(collect(s.Changed, start, 1000, true)) + len(collect(s.Sweep, start, 1000, true)); got != 0 {
+	if got := len(collect(s.Changed, start, 1000, true)) + len(collect(sweep(s), start, 1000, true)); got != 0 {
 		t.Errorf("%d counters are handed over, want none", got)
 	}
 	takeN(s, start, key(7), ref, 20)
@@ -60,7 +60,7 @@ func TestSharedCountersExpireAndAreEvicted(t *testing.T) {
 		t.Errorf("%d of %d counters are shared after %d evictions, want all", s.Shared(), stats.Keys, stats.Evicted)
 	}
 	handed := 0
-	s.Sweep(start, stats.Keys, func(c *share.Counter) bool {
+	s.Sweep(start, stats.Keys, true, func(c *share.Counter) bool {
 		handed++
 		if got, want := c.Params.Used(*c.State, start), c.Local; got < 10 || want == nil {
 			t.Errorf("a counter of %d tokens", got)
@@ -75,7 +75,7 @@ func TestSharedCountersExpireAndAreEvicted(t *testing.T) {
 	if got := s.Stats().Keys; got != stats.Keys {
 		t.Errorf("%d of %d shared counters are left when they are full, want all", got, stats.Keys)
 	}
-	s.Sweep(later, 1000, func(c *share.Counter) bool {
+	s.Sweep(later, 1000, true, func(c *share.Counter) bool {
 		c.Report(later) // or what is untold would be remembered until it has leaked
 		return false
 	})
@@ -198,7 +198,7 @@ func TestSharingUnderFire(t *testing.T) {
 				return i%3 > 0 || !c.Local.Idle(now)
 			}
 			s.Changed(now, 50, look)
-			s.Sweep(now, 50, look)
+			s.Sweep(now, 50, true, look)
 			s.With(now, key(uint64(i)%keys), ref, i%2 == 0, func(c *share.Counter) {
 				c.Settle(now)
 				c.Hear(now, &share.State{Level: float64(i % 1000), Rate: float64(i % 7), Demand: float64(i % 50), Others: 3, Exact: i%4 == 0})
@@ -220,7 +220,7 @@ func TestSharingUnderFire(t *testing.T) {
 			shared++
 		}
 	}
-	handed := len(collect(s.Sweep, last, keys, false))
+	handed := len(collect(sweep(s), last, keys, false))
 	if got := s.Stats().Keys; handed != got || shared > got {
 		t.Errorf("of %d counters %d are handed over, %d of which were shared", got, handed, shared)
 	}

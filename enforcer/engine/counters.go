@@ -18,8 +18,8 @@ func (c counters) Changed(now limit.Instant, most int, f func(*share.Counter) bo
 }
 
 // Sweep implements gossip.Counters.
-func (c counters) Sweep(now limit.Instant, most int, f func(*share.Counter) bool) {
-	c.store.Sweep(now, most, f)
+func (c counters) Sweep(now limit.Instant, most int, all bool, f func(*share.Counter) bool) {
+	c.store.Sweep(now, most, all, f)
 }
 
 // Shared implements gossip.Counters.

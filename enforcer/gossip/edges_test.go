@@ -40,8 +40,8 @@ func (g *guarded) Changed(now limit.Instant, most int, f func(*share.Counter) bo
 	g.counters.Changed(now, most, g.lock(f))
 }
 
-func (g *guarded) Sweep(now limit.Instant, most int, f func(*share.Counter) bool) {
-	g.counters.Sweep(now, most, g.lock(f))
+func (g *guarded) Sweep(now limit.Instant, most int, all bool, f func(*share.Counter) bool) {
+	g.counters.Sweep(now, most, all, g.lock(f))
 }
 
 func (g *guarded) With(now limit.Instant, id share.ID, create bool, f func(*share.Counter)) bool {

@@ -76,9 +76,10 @@ type Counters interface {
 	// false the counter is shared no more: its Local is forgotten.
 	Changed(now limit.Instant, max int, f func(*share.Counter) bool)
 
-	// Sweep hands over at most max shared counters, others at each call, until it
-	// begins anew. Where f returns false the counter is shared no more.
-	Sweep(now limit.Instant, max int, f func(*share.Counter) bool)
+	// Sweep goes through at most max shared counters, others at each call, until it
+	// begins anew, and hands over those whose Look has come, or all. Where f returns
+	// false the counter is shared no more.
+	Sweep(now limit.Instant, max int, all bool, f func(*share.Counter) bool)
 
 	// Shared is how many counters are shared.
 	Shared() int
@@ -133,6 +134,7 @@ type Node struct {
 	byAddr    map[string]*peer
 	ring      ring.Ring
 	view      uint32 // of the pool, for share.HomeRef
+	disturbed int    // Sweeps until every counter was looked at since view changed
 	holding   bool   // some of the pool cannot be reached, and may be as many as we are
 	heldSince limit.Instant
 	reached   int // nodes that can be reached, this one included
@@ -146,10 +148,11 @@ type Node struct {
 
 	routineAt limit.Instant
 
-	join    join
-	in      frame
-	scratch writer
-	stats   Stats
+	join     join
+	in       frame
+	scratch  writer
+	audience audience
+	stats    Stats
 }
 
 // New returns a Node that knows no peers yet.
@@ -177,7 +180,7 @@ func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
 	n.quiet = true
 	n.counters.Changed(now, maxChecks, func(c *share.Counter) bool {
 		next, n.quiet = Urgent, false
-		return n.check(now, c, out)
+		return n.check(now, c, true, out)
 	})
 	n.tickHomes(now, out)
 	if now >= n.routineAt {
@@ -207,7 +210,10 @@ func (n *Node) routine(now limit.Instant, out Outbox) {
 	n.watch(now, out)
 	n.tickJoin(now, out)
 	n.sweepHomes(now, out)
-	n.counters.Sweep(now, n.counters.Shared()/sweepTicks+1, func(c *share.Counter) bool { return n.check(now, c, out) })
+	n.counters.Sweep(now, n.counters.Shared()/sweepTicks+1, n.disturbed > 0 || n.leaving, func(c *share.Counter) bool {
+		return n.check(now, c, false, out)
+	})
+	n.disturbed = max(0, n.disturbed-1)
 }
 
 // Receive takes one frame from a peer. It returns ErrStranger, ErrMalformed or

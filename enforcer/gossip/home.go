@@ -23,6 +23,10 @@ const (
 	// changed.
 	movesAtOnce = 5000
 
+	// calmTime is for how long a home of which time makes nothing wrong is left
+	// alone.
+	calmTime = 500 * limit.Millisecond
+
 	// homeSweepTicks is in how many Ticks every home is looked at.
 	homeSweepTicks = 20
 )
@@ -36,6 +40,10 @@ type home struct {
 	left  float64 // part of the burst, when it was looked at last
 
 	handed int // how often it was handed over to the home that is elsewhere now
+
+	next        limit.Instant // when the sweep looks at it again, while view lasts
+	view        uint32
+	first, heir int32 // of the ring, as of view
 }
 
 // homes are the counters whose home this node is.
@@ -204,11 +212,14 @@ func (n *Node) sweep(now limit.Instant, some int, out Outbox) {
 
 // keepHome looks at a home, and says whether to keep it.
 func (n *Node) keepHome(now limit.Instant, h *home, out Outbox) bool {
+	if now < h.next && h.view == n.view {
+		return true
+	}
 	p, r, ok := n.counters.Rule(now, h.Limit, h.Variant)
 	if !ok || h.Idle(p, r, now) {
 		return h.dirty // it is in the list of those
 	}
-	if first, _ := n.ring.Owner(h.Key); first != self {
+	if first, _ := n.owner(h); first != self {
 		if to := n.byNumber(first); to != nil {
 			rep := h.HandOver(p, r, now)
 			n.room(now, to, out, sent{ID: h.ID})
@@ -227,10 +238,24 @@ func (n *Node) checkHome(now limit.Instant, h *home, out Outbox) {
 	if !ok {
 		return
 	}
-	_, heir := n.ring.Owner(h.Key)
-	h.Check(p, r, now, n.pool(now), self, heir, &audience{n, h, now, out})
+	first, heir := n.owner(h)
+	n.audience = audience{n, h, now, out}
+	h.Check(p, r, now, n.pool(now), self, heir, &n.audience)
+	if h.next = 0; first == self && !n.holding && h.Calm(now) {
+		h.next = now.Add(calmTime)
+	}
 	h.left = h.Left(p, r, now)
 	n.stats.over(h.ID, h.Over())
+}
+
+// owner returns the home of a counter and the node that is to be it next, as the
+// ring says now.
+func (n *Node) owner(h *home) (first, heir int32) {
+	if h.view != n.view {
+		h.view = n.view
+		h.first, h.heir = n.ring.Owner(h.Key)
+	}
+	return h.first, h.heir
 }
 
 // pool returns what homes have to know of nodes that cannot be reached.

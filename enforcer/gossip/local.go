@@ -15,12 +15,13 @@ const (
 )
 
 // check looks whether the home of a counter should hear of it, and says whether
-// the counter is still shared.
-func (n *Node) check(now limit.Instant, c *share.Counter, out Outbox) bool {
+// the counter is still shared. Asked says that requests were decided on it.
+func (n *Node) check(now limit.Instant, c *share.Counter, asked bool, out Outbox) bool {
 	if c.Rule.Alone() {
 		return false
 	}
 	c.Settle(now)
+	defer c.Rest(now)
 	l := c.Local
 	if l.Heir && c.Params.IdleAt(*c.State) <= now {
 		l.Heir = false // there is nothing to keep any more
@@ -36,7 +37,7 @@ func (n *Node) check(now limit.Instant, c *share.Counter, out Outbox) bool {
 		}
 	}
 	if l.Home.Node == self {
-		if n.homes.has(c.Key) || c.Due(now) {
+		if c.Due(now) || asked && n.homes.has(c.Key) {
 			rep := c.Report(now)
 			n.tell(now, c, self, &rep, out)
 			return true // the home tells it

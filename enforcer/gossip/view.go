@@ -118,6 +118,7 @@ func (n *Node) rebuild(now limit.Instant) {
 	}
 	n.ring = ring.New(nodes)
 	n.view++
+	n.disturbed = 2 * sweepTicks // counters that come meanwhile make a round longer
 	n.homes.moving = len(n.homes.list)
 	n.counters.SetPool(max(reached, len(n.byAddr)+1))
 	// Those who reach most of the pool may suppose that the rest is down. Any

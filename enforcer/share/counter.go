@@ -19,6 +19,10 @@ type Counter struct {
 	Rule   *Rule
 	State  *decide.State
 	Local  *Local // nil for a counter of which nobody was told yet
+
+	// Look is when to look at the counter again if nothing is decided on it until
+	// then; zero is soon. Who is handed the counter sets it.
+	Look limit.Instant
 }
 
 // Settle debits what others took until now.
@@ -30,6 +34,12 @@ func (c *Counter) Settle(now limit.Instant) {
 
 // Due says whether the home should hear of a settled counter.
 func (c *Counter) Due(now limit.Instant) bool { return c.Local.Due(c.Params, c.Rule, *c.State, now) }
+
+// Rest puts off the next look at a settled counter for as long as time alone makes
+// nothing wrong that was said.
+func (c *Counter) Rest(now limit.Instant) {
+	c.Look = now.Add(c.Local.pause(c.Params, c.Rule, *c.State, now))
+}
 
 // Report makes the report of a settled counter.
 func (c *Counter) Report(now limit.Instant) Report {

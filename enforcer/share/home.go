@@ -339,6 +339,11 @@ func (h *Home) HandOver(p *decide.Params, r *Rule, now limit.Instant) Report {
 	return Report{Level: s.Level, OthersRate: s.Rate, OthersDemand: s.Demand, Register: true, HandOver: true}
 }
 
+// Calm says that for a while time alone makes nothing wrong that was told.
+func (h *Home) Calm(now limit.Instant) bool {
+	return !h.exact && !h.young && now >= h.ready && h.ghost == (Line{})
+}
+
 // Idle says that nothing is lost when h is forgotten.
 func (h *Home) Idle(p *decide.Params, r *Rule, now limit.Instant) bool {
 	h.settle(p, r, now)

@@ -81,6 +81,35 @@ func (l *Local) Due(p *decide.Params, r *Rule, s decide.State, now limit.Instant
 	return l.demandMoved(near, now) || l.beat(r, near, admits, now)
 }
 
+// The times for which a counter on which nothing is decided is left alone.
+const (
+	longestRest  = 500 * limit.Millisecond
+	shortestRest = 50 * limit.Millisecond
+)
+
+// pause returns for how long time alone makes nothing wrong that was said.
+func (l *Local) pause(p *decide.Params, r *Rule, s decide.State, now limit.Instant) limit.Span {
+	level, rest := l.level(p, r, s, now), longestRest
+	switch near := l.near(r, level, now); {
+	case l.must:
+		return 0
+	case near && l.said.Demand > 0: // it goes idle when it is not asked for a few more
+		rest = spanOf(4 / l.said.Demand)
+	case near:
+		rest = shortestRest
+	}
+	if l.said.Rate > 0 { // as if no request came any more
+		ahead := float64(l.taken) - l.said.at(now) + min(r.margin(level, l.nodes()), 1)
+		return min(rest, spanOf(max(0, ahead)/l.said.Rate))
+	}
+	return min(max(rest, shortestRest), longestRest)
+}
+
+// spanOf returns seconds as a span of at most longestRest.
+func spanOf(seconds float64) limit.Span {
+	return limit.Span(min(seconds*float64(limit.Second), float64(longestRest)))
+}
+
 // near says whether the counter is close enough to its limit for everybody's
 // demand to matter.
 func (l *Local) near(r *Rule, level float64, now limit.Instant) bool {

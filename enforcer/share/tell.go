@@ -42,7 +42,7 @@ type Pool struct {
 }
 
 // Check tells those whose view of the counter has become too wrong. Self is this
-// node, which is told at every Check, and heir the one that is to become the home
+// node, which is told of the least difference, and heir the one that is to become the home
 // after it, or -1.
 func (h *Home) Check(p *decide.Params, r *Rule, now limit.Instant, pool Pool, self, heir int32, to Audience) {
 	h.settle(p, r, now)
@@ -62,7 +62,9 @@ func (h *Home) Check(p *decide.Params, r *Rule, now limit.Instant, pool Pool, se
 	c := check{h: h, p: p, r: r, now: now, level: level, full: full, near: near, touched: touched, to: to}
 	for i := range h.lines {
 		if l := &h.lines[i]; l.node == self {
-			c.tell(l)
+			if c.selfWrong(l) {
+				c.tell(l)
+			}
 		} else if c.listens(l) {
 			c.tellActive(l)
 		} else if h.exact && now.Sub(l.woken) > wakeEvery || !l.told.known && r.keep > 0 {
@@ -172,6 +174,16 @@ func (c *check) tellActive(l *line) {
 		age >= heartbeat && (demand > 0 || t.demand > 0) && c.near:
 		c.tell(l)
 	}
+}
+
+// selfWrong says that the view of this node itself is not what it should be. As
+// it costs nothing on the network it is told of the least difference.
+func (c *check) selfWrong(l *line) bool {
+	t := &l.told
+	rate, demand := c.h.rate-l.Rate, c.h.demand-l.Demand
+	return !t.known || math.Abs(t.error(c.h, l.at(c.now), c.now)) >= .05 ||
+		math.Abs(rate-t.rate) > .01*(rate+t.rate)+1e-3 || math.Abs(demand-t.demand) > .01*(demand+t.demand)+1e-3 ||
+		c.h.exact && c.now.Sub(l.woken) > heartbeat || c.now.Sub(t.at) > heartbeat && (rate > 0 || demand > 0)
 }
 
 // tell sends its state to a node with a line.
