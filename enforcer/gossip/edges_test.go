@@ -164,6 +164,26 @@ func TestANodeThatIsAloneAgain(t *testing.T) {
 	}
 }
 
+// A node that is left alone goes on from what is left, whether or not it was the
+// home.
+func TestWhatIsLeftOfACounterWhenTheOthersAreGone(t *testing.T) {
+	for home := range 2 {
+		t.Run(fmt.Sprintf("home %d", home), func(t *testing.T) {
+			p := newPool(t, 1, 2)
+			k := p.keyAt(home, -1)
+			granted := p.use(k, daily, 1, 300*limit.Millisecond, 0, 1)
+			p.Run(20 * limit.Millisecond) // nothing is decided when they go
+			p.kill(0)
+			p.announce()
+			p.Run(20 * limit.Millisecond)
+			granted += p.use(k, daily, 1, 2*limit.Second, 1)
+			if granted < 990 || granted > 1050 {
+				t.Errorf("%d of 1000 a day were granted", granted)
+			}
+		})
+	}
+}
+
 func TestWhatIsFullAgainIsForgotten(t *testing.T) {
 	p := newPool(t, 1, 3)
 	for i := range uint64(100) {

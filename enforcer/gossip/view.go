@@ -115,6 +115,7 @@ func (n *Node) rebuild(now limit.Instant) {
 	if alone := len(n.byAddr) == 0; alone != n.alone {
 		n.alone = alone
 		n.join.flushing = !alone // what it took while it was alone nobody knows
+		n.homes = newHomes(n.homes.max)
 	}
 	n.ring = ring.New(nodes)
 	n.view++
