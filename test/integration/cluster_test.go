@@ -59,8 +59,7 @@ func TestTheManagerInACluster(t *testing.T) {
 	w.awaitPolicy(p, v1alpha1.ConditionReady, isTrue, "generation 1 runs on 2 of 2 enforcers")
 
 	// A third pod that is not ready does not count; when it is ready and lags, it does.
-	third := startFake(w, "sluice-2")
-	third.lag(true)
+	third := startLagging(w, "sluice-2")
 	notReady := network.pod(third, "10.1.0.3")
 	no := false
 	notReady.Conditions.Ready = &no

@@ -38,7 +38,19 @@ type fakeEnforcer struct {
 // startFake starts an enforcer that lives until the test ends.
 func startFake(w *world, name string) *fakeEnforcer {
 	w.Helper()
-	e := &fakeEnforcer{w: w, name: name, address: "127.0.0.1:0"}
+	return startAs(&fakeEnforcer{w: w, name: name})
+}
+
+// startLagging starts one that lags and has no document.
+func startLagging(w *world, name string) *fakeEnforcer {
+	w.Helper()
+	return startAs(&fakeEnforcer{w: w, name: name, lagging: true})
+}
+
+func startAs(e *fakeEnforcer) *fakeEnforcer {
+	w := e.w
+	w.Helper()
+	e.address = "127.0.0.1:0"
 	e.start()
 	go e.follow(w.Context())
 	w.Cleanup(e.kill)
