@@ -28,6 +28,10 @@ const DefaultMaxConnectionAge = 5 * time.Minute
 // maxMessage bounds a call: 64 descriptors are far smaller.
 const maxMessage = 1 << 20
 
+// workers is how many goroutines answer calls; where all of them are busy a call
+// gets one of its own.
+const workers = 128
+
 // Decider decides requests. It is called from many goroutines, and does not keep
 // what it is given.
 type Decider interface {
@@ -96,6 +100,9 @@ func (s *Server) GRPC() *grpc.Server {
 		age = DefaultMaxConnectionAge
 	}
 	g := grpc.NewServer(
+		// A goroutine of its own for each call would grow its stack each time: a tenth
+		// of the cost of a call.
+		grpc.NumStreamWorkers(workers),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: age, MaxConnectionAgeGrace: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
