@@ -61,7 +61,7 @@ func (s *Store) Changed(now limit.Instant, max int, f func(*share.Counter) bool)
 // begins anew, and hands over those that it is time to look at, or all. Where f
 // returns false the counter is shared no more. It must not be called concurrently.
 func (s *Store) Sweep(now limit.Instant, max int, all bool, f func(*share.Counter) bool) {
-	rows := s.meters.Load().rows
+	rows, ms := s.meters.Load().rows, millis(now)
 	max = min(max, s.Shared())
 	for range 2 {
 		for i := s.sharing.next(s.sweep.shard); i >= 0; i = s.sharing.next(i + 1) {
@@ -72,7 +72,7 @@ func (s *Store) Sweep(now limit.Instant, max int, all bool, f func(*share.Counte
 			sh.mu.Lock()
 			for ; s.sweep.place < sh.locals.places && max > 0; s.sweep.place++ {
 				max--
-				if !all && int32(sh.locals.looks[s.sweep.place]-millis(now)) > 0 {
+				if !all && int32(sh.locals.looks[s.sweep.place]-ms) > 0 {
 					continue
 				}
 				if slot := sh.locals.at(s.sweep.place + 1).slot; slot != none {

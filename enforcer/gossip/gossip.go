@@ -197,7 +197,7 @@ func (n *Node) rest() limit.Span {
 		return Interval
 	}
 	for _, p := range n.peers {
-		if p != nil && (p.ackAt != 0 || p.serving.page < p.serving.pages) {
+		if p != nil && (p.ackAt != 0 || p.out.entries > 0 || p.serving.page < p.serving.pages) {
 			return Interval
 		}
 	}

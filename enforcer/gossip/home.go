@@ -25,7 +25,7 @@ const (
 
 	// calmTime is for how long a home of which time makes nothing wrong is left
 	// alone.
-	calmTime = 500 * limit.Millisecond
+	calmTime = limit.Second
 
 	// homeSweepTicks is in how many Ticks every home is looked at.
 	homeSweepTicks = 20
@@ -60,6 +60,12 @@ type homes struct {
 func newHomes(max int) homes { return homes{max: max, byKey: map[limit.Key]*home{}} }
 
 func (hs *homes) has(k limit.Key) bool { return hs.byKey[k] != nil }
+
+// exact says whether this node is the home of a counter of which all is told.
+func (hs *homes) exact(k limit.Key) bool {
+	h := hs.byKey[k]
+	return h != nil && h.Exact()
+}
 
 // open returns the home of a counter, and makes it for a report of one that is not
 // known. A counter that somebody knew before this node did is not told of before
@@ -222,7 +228,7 @@ func (n *Node) keepHome(now limit.Instant, h *home, out Outbox) bool {
 	if first, _ := n.owner(h); first != self {
 		if to := n.byNumber(first); to != nil {
 			rep := h.HandOver(p, r, now)
-			n.room(now, to, out, sent{ID: h.ID})
+			n.room(now, to, out, sent{ID: h.ID}, true)
 			to.out.report(&h.ID, &rep)
 		}
 		h.handed++
@@ -289,7 +295,7 @@ func (a *audience) Tell(node int32, s *share.State) {
 		return
 	}
 	if p := a.byNumber(node); p != nil && p.State != Unreachable {
-		a.room(a.now, p, a.out, sent{ID: a.h.ID, isState: true})
+		a.room(a.now, p, a.out, sent{ID: a.h.ID, isState: true}, a.h.Pressing())
 		p.out.state(&a.h.ID, s)
 		a.stats.States++
 	}

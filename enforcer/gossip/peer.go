@@ -12,6 +12,10 @@ const (
 
 	// greetAgain is how soon it does so again to one that does not know them.
 	greetAgain = 50 * limit.Millisecond
+
+	// calmWait is how long an entry that does not press waits for others: a frame
+	// costs more than dozens of entries. It is far below ackWait and lostAfter.
+	calmWait = 15 * limit.Millisecond
 )
 
 // peer is another node.
@@ -31,6 +35,8 @@ type peer struct {
 	pull    pull          // what we ask of it
 	serving serving       // what it asked of us
 	out     writer        // the frame of counts that is being filled, if it has entries
+	since   limit.Instant // when it got the first one
+	presses bool          // it has one that must not wait
 
 	seq      uint32         // of the last frame with entries
 	boarding []sent         // entries of the frame that is being filled
@@ -131,25 +137,27 @@ func (n *Node) acknowledge(p *peer, out Outbox) {
 func (n *Node) begin(w *writer, k kind) { w.begin(k, n.join.settled, n.life, n.seed.tag()) }
 
 // room makes sure that one more entry fits into the frame for a peer, and notes
-// which one it is.
-func (n *Node) room(now limit.Instant, p *peer, out Outbox, e sent) {
+// which one it is, and whether it must not wait for others.
+func (n *Node) room(now limit.Instant, p *peer, out Outbox, e sent, presses bool) {
 	if p.out.entries > 0 && p.out.full() {
 		n.sendCounts(now, p, out)
 	}
 	if p.out.entries == 0 {
 		n.begin(&p.out, kindCounts)
+		p.since, p.presses = now, false
 		if p.ackAt != 0 {
 			p.out.acknowledge(p.received)
 			p.ackAt, p.unacked = 0, 0
 		}
 	}
+	p.presses = p.presses || presses
 	p.boarding = append(p.boarding, e)
 }
 
-// flush sends every frame that has entries.
+// flush sends every frame that has entries, unless they can wait for others.
 func (n *Node) flush(now limit.Instant, out Outbox) {
 	for _, p := range n.peers {
-		if p != nil && p.out.entries > 0 {
+		if p != nil && p.out.entries > 0 && (p.presses || n.leaving || now.Sub(p.since) >= calmWait) {
 			n.sendCounts(now, p, out)
 		}
 	}

@@ -41,6 +41,12 @@ func (c *Counter) Rest(now limit.Instant) {
 	c.Look = now.Add(c.Local.pause(c.Params, c.Rule, *c.State, now))
 }
 
+// Pressing says that what is to be reported of a settled counter may change what
+// others decide, so that it must not wait.
+func (c *Counter) Pressing(now limit.Instant) bool {
+	return c.Local.pressing(c.Params, c.Rule, *c.State, now)
+}
+
 // Report makes the report of a settled counter.
 func (c *Counter) Report(now limit.Instant) Report {
 	return c.Local.Report(c.Params, c.Rule, *c.State, now)

@@ -54,6 +54,7 @@ type Home struct {
 	ghost                  Line          // of nodes that did not register
 
 	exact   bool
+	presses bool
 	crowded bool // those who take without a word may take too much together
 	heard   limit.Instant
 	over    float64 // tokens admitted that were not there
@@ -338,6 +339,13 @@ func (h *Home) HandOver(p *decide.Params, r *Rule, now limit.Instant) Report {
 	s := h.State(p, r, now)
 	return Report{Level: s.Level, OthersRate: s.Rate, OthersDemand: s.Demand, Register: true, HandOver: true}
 }
+
+// Pressing says that what is told may change what others decide, so that it must
+// not wait.
+func (h *Home) Pressing() bool { return h.presses }
+
+// Exact says that all nodes tell all that they take.
+func (h *Home) Exact() bool { return h.exact }
 
 // Calm says that for a while time alone makes nothing wrong that was told.
 func (h *Home) Calm(now limit.Instant) bool {

@@ -38,8 +38,9 @@ type Local struct {
 	leakAt     limit.Instant
 	firstTaken limit.Instant // the earliest token that is not published
 	warmUntil  limit.Instant
-	quiet      bool // the next report hands the counter back to silence
-	must       bool // the next report is due
+	exactUntil limit.Instant // the home asks to be told exactly
+	quiet      bool          // the next report hands the counter back to silence
+	must       bool          // the next report is due
 
 	// Since the counter has another home, until that one has answered: what the
 	// former one had not been told of then, and what had been taken.
@@ -230,7 +231,8 @@ func (l *Local) Hear(p *decide.Params, r *Rule, s decide.State, now limit.Instan
 	l.rate, l.demand, l.others = told.Rate, told.Demand, told.Others
 	l.heard, l.known = now, true
 	if told.Exact {
-		l.warmUntil = max(l.warmUntil, now.Add(warmTime))
+		l.exactUntil = now.Add(warmTime)
+		l.warmUntil = max(l.warmUntil, l.exactUntil)
 	}
 	unknown := float64(l.taken - told.Seen)
 	if !told.Line {
@@ -245,7 +247,7 @@ func (l *Local) Hear(p *decide.Params, r *Rule, s decide.State, now limit.Instan
 // silent says that others expect nothing of this node, and that it owes them no
 // word below its allowance.
 func (l *Local) silent(now limit.Instant) bool {
-	return now >= l.warmUntil && l.said.Rate == 0 && l.said.Demand == 0
+	return now >= l.warmUntil && (l.said.Rate == 0 && l.said.Demand == 0 || now.Sub(l.said.At) > Hold)
 }
 
 // Idle says that nothing is lost when l is forgotten: others expect nothing of

@@ -229,6 +229,7 @@ func TestTheDemandOfANode(t *testing.T) {
 			}
 			for end := now.Add(c.after); now < end; {
 				now = now.Add(limit.Second / 2)
+				e.counter().Settle(now)
 				e.counter().Report(now)
 			}
 			near(t, "the demand that is reported", e.counter().Report(now).Demand, c.want, c.want*c.off)

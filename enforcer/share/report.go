@@ -58,27 +58,26 @@ func (l *Local) Due(p *decide.Params, r *Rule, s decide.State, now limit.Instant
 		return false
 	}
 	l.leakUnsaid(r, now)
-	cold := now >= l.warmUntil
-	if l.must || cold && l.unsaid >= r.depth {
+	cold, silent := now >= l.warmUntil, l.silent(now)
+	if l.must || silent && l.unsaid >= r.depth {
 		l.warmUntil = max(l.warmUntil, now.Add(warmTime))
 		return true
 	}
-	if cold {
-		if l.silent(now) {
-			return false
-		}
+	if silent {
+		return false
 	}
 	level := l.level(p, r, s, now)
 	near := l.near(r, level, now)
+	soon := near || l.soon(r, level, now)
 	admits := l.admitRate(now)
-	if cold && admits < .8*r.leak && !near {
+	if cold && admits < littleLeft*r.leak && !near {
 		l.quiet = true
 		return true
 	}
-	if l.off(r, level, now) {
+	if l.off(r, level, soon, now) {
 		return true
 	}
-	return l.demandMoved(near, now) || l.beat(r, near, admits, now)
+	return soon && l.demandMoved(r, near, now) || l.beat(r, near, admits, now)
 }
 
 // The times for which a counter on which nothing is decided is left alone.
@@ -93,13 +92,21 @@ func (l *Local) pause(p *decide.Params, r *Rule, s decide.State, now limit.Insta
 	switch near := l.near(r, level, now); {
 	case l.must:
 		return 0
+	case l.said.Rate == 0 && l.said.Demand == 0: // it may be forgotten then
+		return max(longestRest, l.warmUntil.Sub(now))
 	case near && l.said.Demand > 0: // it goes idle when it is not asked for a few more
 		rest = spanOf(4 / l.said.Demand)
 	case near:
 		rest = shortestRest
 	}
 	if l.said.Rate > 0 { // as if no request came any more
-		ahead := float64(l.taken) - l.said.at(now) + min(r.margin(level, l.nodes()), 1)
+		margin := 1.0
+		if !l.near(r, level, now) && !l.soon(r, level, now) {
+			margin = r.margin(level, l.nodes(r)) * coarse / tolerance
+			little := admitTime * math.Log(l.admitRate(now)/(littleLeft*r.leak)) // when it is taken back
+			rest = min(rest, max(spanOf(max(0, little)), l.warmUntil.Sub(now)))
+		}
+		ahead := float64(l.taken) - l.said.at(now) + margin
 		return min(rest, spanOf(max(0, ahead)/l.said.Rate))
 	}
 	return min(max(rest, shortestRest), longestRest)
@@ -110,17 +117,45 @@ func spanOf(seconds float64) limit.Span {
 	return limit.Span(min(seconds*float64(limit.Second), float64(longestRest)))
 }
 
+// littleLeft is the part of what a node may take without a word below which it
+// returns to silence.
+const littleLeft = 0.8
+
+// pressingPart of what is left, taken at once, is worth a word at once.
+const pressingPart = 0.15
+
 // near says whether the counter is close enough to its limit for everybody's
 // demand to matter.
 func (l *Local) near(r *Rule, level float64, now limit.Instant) bool {
 	return level < r.full/2 || l.chanceAt(r, level, now) < 1
 }
 
+// soon says whether the counter may come near its limit within a second, at the
+// pace at which all are asked for it, or would be if they were as this node is;
+// or so the home says.
+// What is asked for farther from it is told to nobody, and what was said of that
+// lapses by itself.
+func (l *Local) soon(r *Rule, level float64, now limit.Instant) bool {
+	asked := l.asked.rate(now)
+	return now < l.exactUntil || max(asked+l.demand, asked*l.nodes(r)) > level
+}
+
+// pressing says whether what is to be said may change what others decide.
+func (l *Local) pressing(p *decide.Params, r *Rule, s decide.State, now limit.Instant) bool {
+	level := l.level(p, r, s, now)
+	return r.keep > 0 || l.near(r, level, now) || l.soon(r, level, now) ||
+		math.Abs(float64(l.taken)-l.said.at(now)) > pressingPart*level
+}
+
 // off says whether the published count is wrong by more than the margin: too low,
 // or so high that others go without for nothing.
-func (l *Local) off(r *Rule, level float64, now limit.Instant) bool {
+func (l *Local) off(r *Rule, level float64, soon bool, now limit.Instant) bool {
 	expected := l.said.at(now)
-	if math.Abs(float64(l.taken)-expected) >= r.margin(level, l.nodes()) {
+	margin := r.margin(level, l.nodes(r))
+	if !soon {
+		return math.Abs(float64(l.taken)-expected) >= margin*coarse/tolerance
+	}
+	if math.Abs(float64(l.taken)-expected) >= margin {
 		return true
 	}
 	extrapolated := expected - float64(l.said.Taken)
@@ -128,7 +163,7 @@ func (l *Local) off(r *Rule, level float64, now limit.Instant) bool {
 }
 
 // demandMoved says whether the published demand is wrong, where it matters.
-func (l *Local) demandMoved(near bool, now limit.Instant) bool {
+func (l *Local) demandMoved(r *Rule, near bool, now limit.Instant) bool {
 	asked, said := l.asked.rate(now), l.said.Demand
 	matters := l.matters(asked)
 	switch {
@@ -140,7 +175,7 @@ func (l *Local) demandMoved(near bool, now limit.Instant) bool {
 		return false
 	}
 	off := math.Abs(asked - said)
-	return off > .15*(asked+l.demand)/math.Sqrt(l.nodes()) && off*settleTime > .02 &&
+	return off > .15*(asked+l.demand)/math.Sqrt(l.nodes(r)) && off*settleTime > .02 &&
 		off > 2*math.Sqrt(said/max(1, 8/max(said, .3)))
 }
 
@@ -149,7 +184,7 @@ func (l *Local) beat(r *Rule, near bool, admits float64, now limit.Instant) bool
 	if l.said.At == 0 || l.said.Demand == 0 && l.said.Rate == 0 {
 		return false
 	}
-	silent := (r.nodes - l.nodes()) * r.leak
+	silent := (r.nodes - l.nodes(r)) * r.leak
 	return (near || l.rate+admits+silent > r.rate) && now.Sub(l.said.At) >= r.pulse
 }
 
@@ -158,8 +193,13 @@ func (l *Local) matters(asked float64) bool {
 	return asked > .02 && (asked+l.demand)*settleTime > .05 || asked*settleTime > .02
 }
 
-// nodes is how many nodes touch the counter.
-func (l *Local) nodes() float64 { return float64(1 + l.others) }
+// nodes is how many nodes touch the counter: all, until the home has said it.
+func (l *Local) nodes(r *Rule) float64 {
+	if !l.known {
+		return r.nodes
+	}
+	return float64(1 + l.others)
+}
 
 func (l *Local) admitRate(now limit.Instant) float64 {
 	return l.admits * decay(since(l.admitAt, now), admitTime)
@@ -177,7 +217,7 @@ func (l *Local) Report(p *decide.Params, r *Rule, s decide.State, now limit.Inst
 	rep := Report{Taken: l.taken, Level: level - r.slack, Era: l.Era, Fresh: l.Fresh(now)}
 	if !l.quiet {
 		rep.Rate = Round(l.rateToSay(r, level, now))
-		if asked := l.asked.rate(now); l.matters(asked) {
+		if asked := l.asked.rate(now); l.matters(asked) && (l.near(r, level, now) || l.soon(r, level, now)) {
 			rep.Demand = Round(asked)
 		}
 	}

@@ -37,12 +37,17 @@ const (
 	// that is what each is allowed.
 	tolerance = 0.1
 
-	// coarse is the same for nodes that do not take from the counter.
+	// coarse is the same for nodes that do not take from the counter, and for
+	// counters that will not be near their limit soon.
 	coarse = 0.25
 
 	// silentPart of a limit's rate may be taken by all nodes together without a
 	// word, and silentDepth of its burst at once.
 	silentPart, silentDepth = 0.25, 0.1
+
+	// largeBurst is how many tokens of a bucket's burst there are for each node where
+	// each may take one without a word, whatever silentDepth says.
+	largeBurst = 5
 
 	// smallest burst that counts can be shared with, in tokens that come in during
 	// one Delay; a smaller one is exceeded up to it, and paid back.
@@ -112,7 +117,9 @@ func NewRule(p *decide.Params, nodes int, delay limit.Span, cautious bool) Rule 
 	if r.refill { // of a window nothing comes in again before it ends
 		r.leak = silentPart * r.rate / r.nodes
 	}
-	r.depth = max(0.5, silentDepth*r.burst/r.nodes)
+	if r.depth = max(0.5, silentDepth*r.burst/r.nodes); r.refill && r.burst >= largeBurst*r.nodes {
+		r.depth = max(r.depth, 1.5)
+	}
 	r.slow = r.rate*settleTime < 1
 	r.pulse = min(max(heartbeat, limit.Span(0.5/r.rate*float64(limit.Second))), 5*heartbeat)
 	if cautious {

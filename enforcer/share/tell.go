@@ -59,6 +59,7 @@ func (h *Home) Check(p *decide.Params, r *Rule, now limit.Instant, pool Pool, se
 	near := full < r.full/2 || h.demand > 0 && r.chance(full, h.demand, 1) < 1
 	h.crowded = r.leak > 0 && max(h.rate, h.demand)+r.leak*(r.nodes-float64(active)) > .95*r.rate
 	h.exact = near || full < r.full*h.exactBelow(r) || h.crowded
+	h.presses = h.exact || r.keep > 0 || h.demand > full
 	c := check{h: h, p: p, r: r, now: now, level: level, full: full, near: near, touched: touched, to: to}
 	for i := range h.lines {
 		if l := &h.lines[i]; l.node == self {
@@ -145,6 +146,14 @@ func (c *check) listens(l *line) bool {
 	return l.Rate > 0 || l.Demand > 0 || c.now.Sub(l.At) <= recently && c.h.exact && c.now.Sub(l.woken) <= wakeEvery
 }
 
+// tolerance is by which part of what is left a node that takes part may be wrong.
+func (c *check) tolerance() float64 {
+	if c.h.presses {
+		return tolerance
+	}
+	return coarse
+}
+
 // tellActive tells a node that takes part, if it is wrong.
 func (c *check) tellActive(l *line) {
 	t := &l.told
@@ -152,7 +161,7 @@ func (c *check) tellActive(l *line) {
 		c.tell(l)
 		return
 	}
-	margin := max(.5, tolerance*max(c.full, c.r.rate*settleTime))
+	margin := max(.5, c.tolerance()*max(c.full, c.r.rate*settleTime))
 	gap := limit.Span(0)
 	if n := float64(len(c.h.lines)); n > crowd && c.r.rate*settleTime < c.r.nodes {
 		margin = min(margin*math.Sqrt(n/crowd), max(margin, .4*max(c.full, c.r.rate*settleTime)))
@@ -171,7 +180,7 @@ func (c *check) tellActive(l *line) {
 	switch {
 	case off >= margin,
 		c.full < .75*c.r.full && moved > .1*max(demand, t.demand)+1e-3 && moved*settleTime > .02,
-		age >= heartbeat && (demand > 0 || t.demand > 0) && c.near:
+		age >= c.r.pulse && (demand > 0 || t.demand > 0) && c.near:
 		c.tell(l)
 	}
 }
@@ -183,7 +192,7 @@ func (c *check) selfWrong(l *line) bool {
 	rate, demand := c.h.rate-l.Rate, c.h.demand-l.Demand
 	return !t.known || math.Abs(t.error(c.h, l.at(c.now), c.now)) >= .05 ||
 		math.Abs(rate-t.rate) > .01*(rate+t.rate)+1e-3 || math.Abs(demand-t.demand) > .01*(demand+t.demand)+1e-3 ||
-		c.h.exact && c.now.Sub(l.woken) > heartbeat || c.now.Sub(t.at) > heartbeat && (rate > 0 || demand > 0)
+		c.h.exact && c.now.Sub(l.woken) > heartbeat || c.now.Sub(t.at) > Hold/4 && (rate > 0 || demand > 0)
 }
 
 // tell sends its state to a node with a line.
