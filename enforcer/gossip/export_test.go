@@ -121,9 +121,6 @@ const OvertakenBy = overtakenBy
 // LostAfter is when it does without them.
 const LostAfter = lostAfter
 
-// CalmWait is how long an entry waits for others.
-const CalmWait = calmWait
-
 // Tag is what frames carry of a seed.
 func (s Seed) Tag() uint32 { return s.tag() }
 

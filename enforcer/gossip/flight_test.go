@@ -115,7 +115,7 @@ func TestWhatIsLostIsSentAgain(t *testing.T) {
 		later  int        // reports of another counter that follow, 10 ms apart, and arrive
 		within limit.Span // the first is sent again
 	}{
-		{"nothing is heard of it", 0, gossip.LostAfter + gossip.CalmWait + 2*gossip.Interval},
+		{"nothing is heard of it", 0, gossip.LostAfter + share.CalmWait + 2*gossip.Interval},
 		{"later ones arrive without it", gossip.OvertakenBy, gossip.OvertakenBy*10*limit.Millisecond + 2*gossip.Interval},
 	} {
 		t.Run(c.name, func(t *testing.T) {

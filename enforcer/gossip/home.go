@@ -23,10 +23,6 @@ const (
 	// changed.
 	movesAtOnce = 5000
 
-	// calmTime is for how long a home of which time makes nothing wrong is left
-	// alone.
-	calmTime = limit.Second
-
 	// homeSweepTicks is in how many Ticks every home is looked at.
 	homeSweepTicks = 20
 )
@@ -41,7 +37,6 @@ type home struct {
 
 	handed int // how often it was handed over to the home that is elsewhere now
 
-	next        limit.Instant // when the sweep looks at it again, while view lasts
 	view        uint32
 	first, heir int32 // of the ring, as of view
 }
@@ -51,6 +46,7 @@ type homes struct {
 	max    int // of list
 	byKey  map[limit.Key]*home
 	list   []*home
+	looks  []limit.Instant // at which the sweep looks at those of list again
 	dirty  []*home
 	urgent []*home
 	next   int // of list, in the sweep
@@ -83,7 +79,7 @@ func (hs *homes) open(now limit.Instant, id share.ID, rep *share.Report, rule *s
 	}
 	h = &home{Home: *share.NewHome(rule, now, ready), ID: id, place: len(hs.list), left: 1}
 	hs.byKey[id.Key] = h
-	hs.list = append(hs.list, h)
+	hs.list, hs.looks = append(hs.list, h), append(hs.looks, 0)
 	return h, true
 }
 
@@ -107,9 +103,10 @@ func (hs *homes) evict(key limit.Key) {
 
 func (hs *homes) close(h *home) {
 	delete(hs.byKey, h.Key)
-	last := hs.list[len(hs.list)-1]
-	hs.list[h.place], last.place = last, h.place
-	hs.list = hs.list[:len(hs.list)-1]
+	end := len(hs.list) - 1
+	last := hs.list[end]
+	hs.list[h.place], hs.looks[h.place], last.place = last, hs.looks[end], h.place
+	hs.list, hs.looks = hs.list[:end], hs.looks[:end]
 }
 
 // gone ends the lines of a node.
@@ -168,7 +165,7 @@ func (n *Node) apply(now limit.Instant, h *home, p *decide.Params, r *share.Rule
 // tickUrgent tells at once of counters that fell by more than a little.
 func (n *Node) tickUrgent(now limit.Instant, out Outbox) {
 	for _, h := range n.homes.urgent {
-		n.checkHome(now, h, out)
+		n.checkHome(now, h, true, out)
 	}
 	n.homes.urgent = n.homes.urgent[:0]
 }
@@ -180,7 +177,7 @@ func (n *Node) tickHomes(now limit.Instant, out Outbox) {
 	n.tickUrgent(now, out)
 	for _, h := range hs.dirty {
 		h.dirty = false
-		n.checkHome(now, h, out)
+		n.checkHome(now, h, false, out)
 	}
 	hs.dirty = hs.dirty[:0]
 }
@@ -208,7 +205,9 @@ func (n *Node) sweep(now limit.Instant, some int, out Outbox) {
 		if len(hs.list) == 0 {
 			return
 		}
-		if h := hs.list[hs.next]; n.keepHome(now, h, out) {
+		if hs.looks[hs.next] > now {
+			hs.next++
+		} else if h := hs.list[hs.next]; n.keepHome(now, h, out) {
 			hs.next++
 		} else {
 			hs.close(h)
@@ -218,9 +217,6 @@ func (n *Node) sweep(now limit.Instant, some int, out Outbox) {
 
 // keepHome looks at a home, and says whether to keep it.
 func (n *Node) keepHome(now limit.Instant, h *home, out Outbox) bool {
-	if now < h.next && h.view == n.view {
-		return true
-	}
 	p, r, ok := n.counters.Rule(now, h.Limit, h.Variant)
 	if !ok || h.Idle(p, r, now) {
 		return h.dirty // it is in the list of those
@@ -228,27 +224,29 @@ func (n *Node) keepHome(now limit.Instant, h *home, out Outbox) bool {
 	if first, _ := n.owner(h); first != self {
 		if to := n.byNumber(first); to != nil {
 			rep := h.HandOver(p, r, now)
-			n.room(now, to, out, sent{ID: h.ID}, true)
+			n.room(now, to, out, sent{ID: h.ID}, 0)
 			to.out.report(&h.ID, &rep)
 		}
 		h.handed++
 		return h.dirty || h.handed < handOvers
 	}
 	h.handed = 0
-	n.checkHome(now, h, out)
+	n.checkHome(now, h, false, out)
 	return true
 }
 
-func (n *Node) checkHome(now limit.Instant, h *home, out Outbox) {
+// checkHome tells those who should know; fell says that the level just fell by more
+// than a little.
+func (n *Node) checkHome(now limit.Instant, h *home, fell bool, out Outbox) {
 	p, r, ok := n.counters.Rule(now, h.Limit, h.Variant)
 	if !ok {
 		return
 	}
 	first, heir := n.owner(h)
-	n.audience = audience{n, h, now, out}
+	n.audience = audience{n, h, r, now, fell, out}
 	h.Check(p, r, now, n.pool(now), self, heir, &n.audience)
-	if h.next = 0; first == self && !n.holding && h.Calm(now) {
-		h.next = now.Add(calmTime)
+	if rest := h.Rest(now); first == self && !n.holding {
+		n.homes.looks[h.place] = now.Add(rest)
 	}
 	h.left = h.Left(p, r, now)
 	n.stats.over(h.ID, h.Over())
@@ -278,9 +276,11 @@ func (n *Node) pool(now limit.Instant) share.Pool {
 // audience sends what a home tells.
 type audience struct {
 	*Node
-	h   *home
-	now limit.Instant
-	out Outbox
+	h    *home
+	rule *share.Rule
+	now  limit.Instant
+	fell bool
+	out  Outbox
 }
 
 // Tell implements share.Audience.
@@ -295,7 +295,11 @@ func (a *audience) Tell(node int32, s *share.State) {
 		return
 	}
 	if p := a.byNumber(node); p != nil && p.State != Unreachable {
-		a.room(a.now, p, a.out, sent{ID: a.h.ID, isState: true}, a.h.Pressing())
+		wait := a.h.Patience(a.rule)
+		if a.fell && wait < share.CalmWait {
+			wait = 0
+		}
+		a.room(a.now, p, a.out, sent{ID: a.h.ID, isState: true}, wait)
 		p.out.state(&a.h.ID, s)
 		a.stats.States++
 	}

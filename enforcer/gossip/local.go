@@ -32,26 +32,29 @@ func (n *Node) check(now limit.Instant, c *share.Counter, asked bool, out Outbox
 		if was.View != 0 && was.Node != first && !l.Idle(now) {
 			l.Seq = 0
 			rep := c.Register(now)
-			n.tell(now, c, first, &rep, true, out)
+			n.tell(now, c, first, &rep, 0, out)
 			return true
 		}
 	}
 	if l.Home.Node == self {
 		if c.Due(now) || asked && n.homes.exact(c.Key) {
 			rep := c.Report(now)
-			n.tell(now, c, self, &rep, true, out)
+			n.tell(now, c, self, &rep, 0, out)
 			return true // the home tells it
 		}
 	} else if c.Due(now) || n.leaving && l.Owes(now) {
-		presses := c.Pressing(now)
+		wait := c.Patience(now)
 		rep := c.Report(now)
-		n.tell(now, c, l.Home.Node, &rep, presses || rep.Register, out)
+		if rep.Register {
+			wait = 0
+		}
+		n.tell(now, c, l.Home.Node, &rep, wait, out)
 	}
 	return !l.Idle(now)
 }
 
-// tell hands a report to the home; presses says that it must not wait.
-func (n *Node) tell(now limit.Instant, c *share.Counter, home int32, rep *share.Report, presses bool, out Outbox) {
+// tell hands a report to the home, for which it may wait some time.
+func (n *Node) tell(now limit.Instant, c *share.Counter, home int32, rep *share.Report, wait limit.Span, out Outbox) {
 	if home == self {
 		n.round++
 		h, isNew := n.homes.open(now, c.ID, rep, c.Rule)
@@ -65,7 +68,7 @@ func (n *Node) tell(now limit.Instant, c *share.Counter, home int32, rep *share.
 		return
 	}
 	if p := n.byNumber(home); p != nil {
-		n.room(now, p, out, sent{ID: c.ID}, presses)
+		n.room(now, p, out, sent{ID: c.ID}, wait)
 		p.out.report(&c.ID, rep)
 		n.stats.Reports++
 	}

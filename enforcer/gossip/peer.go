@@ -12,10 +12,6 @@ const (
 
 	// greetAgain is how soon it does so again to one that does not know them.
 	greetAgain = 50 * limit.Millisecond
-
-	// calmWait is how long an entry that does not press waits for others: a frame
-	// costs more than dozens of entries. It is far below ackWait and lostAfter.
-	calmWait = 15 * limit.Millisecond
 )
 
 // peer is another node.
@@ -35,8 +31,7 @@ type peer struct {
 	pull    pull          // what we ask of it
 	serving serving       // what it asked of us
 	out     writer        // the frame of counts that is being filled, if it has entries
-	since   limit.Instant // when it got the first one
-	presses bool          // it has one that must not wait
+	sendAt  limit.Instant // when to send it at the latest
 
 	seq      uint32         // of the last frame with entries
 	boarding []sent         // entries of the frame that is being filled
@@ -137,27 +132,27 @@ func (n *Node) acknowledge(p *peer, out Outbox) {
 func (n *Node) begin(w *writer, k kind) { w.begin(k, n.join.settled, n.life, n.seed.tag()) }
 
 // room makes sure that one more entry fits into the frame for a peer, and notes
-// which one it is, and whether it must not wait for others.
-func (n *Node) room(now limit.Instant, p *peer, out Outbox, e sent, presses bool) {
+// which one it is, and how long it may wait for others.
+func (n *Node) room(now limit.Instant, p *peer, out Outbox, e sent, wait limit.Span) {
 	if p.out.entries > 0 && p.out.full() {
 		n.sendCounts(now, p, out)
 	}
 	if p.out.entries == 0 {
 		n.begin(&p.out, kindCounts)
-		p.since, p.presses = now, false
+		p.sendAt = limit.Never
 		if p.ackAt != 0 {
 			p.out.acknowledge(p.received)
 			p.ackAt, p.unacked = 0, 0
 		}
 	}
-	p.presses = p.presses || presses
+	p.sendAt = min(p.sendAt, now.Add(wait))
 	p.boarding = append(p.boarding, e)
 }
 
 // flush sends every frame that has entries, unless they can wait for others.
 func (n *Node) flush(now limit.Instant, out Outbox) {
 	for _, p := range n.peers {
-		if p != nil && p.out.entries > 0 && (p.presses || n.leaving || now.Sub(p.since) >= calmWait) {
+		if p != nil && p.out.entries > 0 && (now >= p.sendAt || n.leaving) {
 			n.sendCounts(now, p, out)
 		}
 	}

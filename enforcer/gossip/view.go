@@ -121,6 +121,7 @@ func (n *Node) rebuild(now limit.Instant) {
 	n.view++
 	n.disturbed = 2 * sweepTicks // counters that come meanwhile make a round longer
 	n.homes.moving = len(n.homes.list)
+	clear(n.homes.looks)
 	n.counters.SetPool(max(reached, len(n.byAddr)+1))
 	// Those who reach most of the pool may suppose that the rest is down. Any
 	// others may be on the small side of a split network, or on one of two equal

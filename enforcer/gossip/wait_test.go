@@ -3,8 +3,8 @@ package gossip_test
 import (
 	"testing"
 
-	"github.com/sluice-dev/sluice/enforcer/gossip"
 	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
 // What changes nobody's decisions waits for others to share a frame with; what
@@ -17,7 +17,7 @@ func TestEntriesShareAFrame(t *testing.T) {
 		after   limit.Span
 		entries int
 	}{
-		{"far from the limit", false, due + gossip.CalmWait, 3},
+		{"far from the limit", false, due + share.CalmWait, 3},
 		{"one near it", true, due + 3*limit.Millisecond, 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -41,10 +41,11 @@ func (c *Counter) Rest(now limit.Instant) {
 	c.Look = now.Add(c.Local.pause(c.Params, c.Rule, *c.State, now))
 }
 
-// Pressing says that what is to be reported of a settled counter may change what
-// others decide, so that it must not wait.
-func (c *Counter) Pressing(now limit.Instant) bool {
-	return c.Local.pressing(c.Params, c.Rule, *c.State, now)
+// Patience is how long what is to be reported of a settled counter may wait for
+// others to share a frame with.
+func (c *Counter) Patience(now limit.Instant) limit.Span {
+	l := c.Local
+	return c.Rule.patience(l.pressing(c.Params, c.Rule, *c.State, now), l.asked.rate(now)+l.demand)
 }
 
 // Report makes the report of a settled counter.

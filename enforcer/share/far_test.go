@@ -31,7 +31,7 @@ func TestWhereDemandIsTold(t *testing.T) {
 				e.ask(now, 1)
 			}
 			counter := e.counter()
-			if got := counter.Pressing(now); got != c.want {
+			if got := counter.Patience(now) < share.CalmWait; got != c.want {
 				t.Errorf("pressing %v, want %v", got, c.want)
 			}
 			if got := counter.Report(now).Demand > 0; got != c.want {
@@ -50,7 +50,7 @@ func TestWhatIsTakenAtOncePresses(t *testing.T) {
 		e := newEnd(bucket(1000, limit.Second, 1000), 10)
 		e.hear(start, share.State{Level: 1000, Others: 2})
 		e.ask(start, c.cost)
-		if got := e.counter().Pressing(start); got != c.want {
+		if got := e.counter().Patience(start) < share.CalmWait; got != c.want {
 			t.Errorf("%d of 1000 tokens: pressing %v, want %v", c.cost, got, c.want)
 		}
 	}

@@ -340,16 +340,23 @@ func (h *Home) HandOver(p *decide.Params, r *Rule, now limit.Instant) Report {
 	return Report{Level: s.Level, OthersRate: s.Rate, OthersDemand: s.Demand, Register: true, HandOver: true}
 }
 
-// Pressing says that what is told may change what others decide, so that it must
-// not wait.
-func (h *Home) Pressing() bool { return h.presses }
+// Patience is how long what is told may wait for others to share a frame with.
+func (h *Home) Patience(r *Rule) limit.Span { return r.patience(h.presses, h.demand) }
 
 // Exact says that all nodes tell all that they take.
 func (h *Home) Exact() bool { return h.exact }
 
-// Calm says that for a while time alone makes nothing wrong that was told.
-func (h *Home) Calm(now limit.Instant) bool {
-	return !h.exact && !h.young && now >= h.ready && h.ghost == (Line{})
+// Rest is for how long time alone makes nothing wrong that was told.
+func (h *Home) Rest(now limit.Instant) limit.Span {
+	switch {
+	case h.young || now < h.ready || h.ghost != (Line{}):
+		return 0
+	case !h.exact:
+		return limit.Second
+	case hardlyAsked(h.demand):
+		return longestRest
+	}
+	return 0
 }
 
 // Idle says that nothing is lost when h is forgotten.

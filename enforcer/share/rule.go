@@ -26,6 +26,12 @@ const (
 	// it supposes that the others take nothing any more.
 	Hold = 10 * limit.Second
 
+	// CalmWait is how long an entry that changes nobody's decisions waits for others: a
+	// frame costs more than dozens of entries. One that does waits for slowWait when
+	// less than a tenth of a token is asked for meanwhile.
+	CalmWait = 15 * limit.Millisecond
+	slowWait = 4 * limit.Millisecond
+
 	// settleTime is in how many seconds a deviation from the wanted level is made
 	// good by admitting more or less than comes in.
 	settleTime = 0.1
@@ -171,6 +177,21 @@ func (r *Rule) MustTell(untold float32) bool { return float64(untold) >= r.depth
 func (r *Rule) Flash(p *decide.Params, s decide.State, now limit.Instant, cost limit.Amount) bool {
 	return r.keep == 0 || p.Level(s, now)-r.keep >= float64(max(1, cost)) || cost < 0
 }
+
+// patience is how long an entry may wait: not at all where it may change what
+// others decide, unless hardly anything is asked for meanwhile.
+func (r *Rule) patience(presses bool, demand float64) limit.Span {
+	switch {
+	case !presses:
+		return CalmWait
+	case r.keep == 0 && hardlyAsked(demand):
+		return slowWait
+	}
+	return 0
+}
+
+// hardlyAsked says that next to nothing is asked for in slowWait.
+func hardlyAsked(demand float64) bool { return demand*seconds(slowWait) < .1 }
 
 // margin is by how many tokens a line may be wrong when left of them are left
 // and nodes share the counter.
