@@ -52,8 +52,18 @@ type usageBase struct {
 	mu    sync.Mutex
 	total map[uint64]Usage // by limit; Active is 0
 
-	nodes int // that share the counters
-	delay limit.Span
+	nodes   int // that share the counters
+	delay   limit.Span
+	leaving bool
+}
+
+// rule returns how to share the counters of a meter; mu is held.
+func (b *usageBase) rule(p *decide.Params, careful bool) share.Rule {
+	r := share.NewRule(p, b.nodes, b.delay, careful)
+	if b.leaving && !r.Alone() {
+		r = r.Leaving()
+	}
+	return r
 }
 
 // SetMeters replaces the meters and returns a Ref for each. A counter whose
@@ -93,7 +103,7 @@ func (s *Store) SetMeters(now limit.Instant, meters []Meter) []Ref {
 		params := meters[i].Params
 		next.rows[free] = meterRow{
 			id: id, params: &params, careful: meters[i].Cautious,
-			rule: share.NewRule(&params, s.base.nodes, s.base.delay, meters[i].Cautious),
+			rule: s.base.rule(&params, meters[i].Cautious),
 		}
 		refs[i], next.refs[id] = Ref(free), Ref(free)
 	}

@@ -12,11 +12,25 @@ func (s *Store) SetPool(nodes int, delay limit.Span) {
 	s.base.mu.Lock()
 	defer s.base.mu.Unlock()
 	s.base.nodes, s.base.delay = nodes, delay
+	s.renewRules()
+}
+
+// Leave says that this node is going to stop: what it takes from now on is handed
+// over at once, however little it is.
+func (s *Store) Leave() {
+	s.base.mu.Lock()
+	defer s.base.mu.Unlock()
+	s.base.leaving = true
+	s.renewRules()
+}
+
+// renewRules makes the rules of all meters anew; base.mu is held.
+func (s *Store) renewRules() {
 	old := s.meters.Load()
 	next := &meterTable{rows: append([]meterRow(nil), old.rows...), refs: old.refs}
 	for i := range next.rows {
 		if row := &next.rows[i]; row.params != nil {
-			row.rule = share.NewRule(row.params, nodes, delay, row.careful)
+			row.rule = s.base.rule(row.params, row.careful)
 		}
 	}
 	s.meters.Store(next)

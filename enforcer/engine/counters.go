@@ -47,6 +47,9 @@ func (c counters) Rule(now limit.Instant, id uint64, variant uint16) (*decide.Pa
 // SetPool implements gossip.Counters.
 func (c counters) SetPool(nodes int) { c.store.SetPool(nodes, gossip.Delay) }
 
+// Leave implements gossip.Counters.
+func (c counters) Leave() { c.store.Leave() }
+
 // Reset implements gossip.Counters. Requests that are being decided may still
 // charge keys of the old seed; those say nothing soon.
 func (c counters) Reset(limit.Instant) {

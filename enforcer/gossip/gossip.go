@@ -99,6 +99,10 @@ type Counters interface {
 	// SetPool says how many nodes the pool has.
 	SetPool(nodes int)
 
+	// Leave says that this node is going to stop: from now on Changed hands over
+	// every token that it takes, so that all of them are told.
+	Leave()
+
 	// Reset forgets everything: the pool's hash seed changed, and with it every
 	// key. The new one is Node.Seed.
 	Reset(now limit.Instant)

@@ -69,7 +69,10 @@ func (n *Node) SetView(now limit.Instant, v View) {
 		}
 	}
 	n.expected = max(v.Expected, len(n.byAddr)+1)
-	n.leaving = n.leaving || v.Leaving
+	if v.Leaving && !n.leaving {
+		n.leaving = true
+		n.counters.Leave()
+	}
 	n.rebuild(now)
 	if !n.join.listed {
 		n.join.listed, n.join.since = true, now

@@ -135,6 +135,13 @@ func NewRule(p *decide.Params, nodes int, delay limit.Span, cautious bool) Rule 
 	return r
 }
 
+// Leaving returns the Rule of a node that is going to stop: it has no later to tell
+// what it took, so it takes nothing without a word.
+func (r Rule) Leaving() Rule {
+	r.depth = .5
+	return r
+}
+
 // Alone says that nothing is shared.
 func (r *Rule) Alone() bool { return r.nodes == 0 }
 
