@@ -288,9 +288,9 @@ func (a *audience) Tell(node int32, s *share.State) {
 	if node == self {
 		a.counters.With(a.now, a.h.ID, true, func(c *share.Counter) {
 			c.Settle(a.now)
-			if !s.Line || s.Era == c.Local.Era {
-				c.Hear(a.now, s)
-			}
+			mine := *s
+			mine.Line = s.Line && s.Era == c.Local.Era // else it has forgotten what it told
+			c.Hear(a.now, &mine)
 		})
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/gossip"
 	"github.com/sluice-dev/sluice/enforcer/internal/sim"
 	"github.com/sluice-dev/sluice/enforcer/limit"
@@ -253,5 +254,31 @@ func TestALostHandOverIsMended(t *testing.T) {
 	}
 	if wrong > 0 {
 		t.Errorf("%d of %d counters were reset, with four frames lost", wrong, keys)
+	}
+}
+
+// The home forgets its own part of a counter like any other node, and is told of
+// the rest all the same.
+func TestTheHomeItselfKnowsWhatIsLeft(t *testing.T) {
+	const few = uint64(3)
+	p := newPool(t, 1, 4)
+	for _, n := range p.nodes {
+		known := limits()
+		known[few] = must(decide.TokenBucket(5, limit.Minute, 5))
+		n.counters.know(p.Now(), known)
+	}
+	k := p.keyAt(0, 1)
+	for _, by := range []int{0, 0, 1, 2, 3} { // half a token comes in each time
+		if p.take(by, k, few, 1) != 1 {
+			t.Fatal("the burst is not there")
+		}
+		p.Run(6 * limit.Second)
+	}
+	p.take(1, k, few, 1)
+	p.Run(100 * limit.Millisecond)
+	p.take(2, k, few, 1)
+	p.Run(5 * limit.Second)
+	if p.take(0, k, few, 1) != 0 {
+		t.Error("the home admitted a token of which a tenth had not come in")
 	}
 }
