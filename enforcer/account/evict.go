@@ -31,7 +31,7 @@ func (s *Store) evict(sh *shard, rows []meterRow, now limit.Instant, key limit.K
 	}
 	sh.wheel.remove(sh, victim)
 	if e := sh.at(victim); e.shared() {
-		s.unshare(sh, now, e)
+		s.unshare(sh, nil, now, e)
 	}
 	sh.remove(victim)
 	sh.evicted++

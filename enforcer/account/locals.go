@@ -100,9 +100,13 @@ func (s *Store) share(sh *shard, now limit.Instant, slot uint32, e *entry, r *sh
 	return l
 }
 
-// unshare takes an entry's Local away.
-func (s *Store) unshare(sh *shard, now limit.Instant, e *entry) {
-	taken, untold := sh.localOf(e).Untold()
+// unshare takes an entry's Local away. P is nil when its meter is gone.
+func (s *Store) unshare(sh *shard, p *decide.Params, now limit.Instant, e *entry) {
+	l := sh.localOf(e)
+	if p != nil { // a part of a token is much where few come in
+		e.state = p.MovePart(l.Settle(p, e.state, now), now, l.Rest())
+	}
+	taken, untold := l.Untold()
 	sh.locals.remove(e.local &^ sharedBit)
 	e.local, e.untold, e.toldAt = uint32(min(taken, math.MaxInt32)), float32(untold), millis(now)
 	if sh.locals.used == 0 {

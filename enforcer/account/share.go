@@ -134,7 +134,7 @@ func (s *Store) With(now limit.Instant, key limit.Key, ref Ref, create bool, f f
 func (s *Store) hand(sh *shard, rows []meterRow, now limit.Instant, e *entry, f func(*share.Counter) bool) {
 	ref := e.ref()
 	if paramsOf(rows, ref) == nil {
-		s.unshare(sh, now, e)
+		s.unshare(sh, nil, now, e)
 		return
 	}
 	row := &rows[ref]
@@ -145,7 +145,7 @@ func (s *Store) hand(sh *shard, rows []meterRow, now limit.Instant, e *entry, f 
 		Params: row.params, Rule: &row.rule, State: &e.state, Local: &sh.locals.at(place).Local,
 	}
 	if !f(c) || row.rule.Alone() {
-		s.unshare(sh, now, e)
+		s.unshare(sh, row.params, now, e)
 		return
 	}
 	sh.locals.looks[place-1] = millis(max(c.Look, now))

@@ -147,7 +147,7 @@ func (s *Store) Expire(now limit.Instant, budget int) int {
 				return
 			}
 			if e.shared() {
-				s.unshare(sh, now, e)
+				s.unshare(sh, nil, now, e)
 			}
 			sh.remove(slot)
 			sh.expired++

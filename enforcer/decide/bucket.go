@@ -102,6 +102,15 @@ func (p *Params) addBucket(s State, now limit.Instant, n uint64) State {
 	return bucketState(full)
 }
 
+func (p *Params) addPartBucket(s State, now limit.Instant, part float64) State {
+	worth := span{ns: uint64(min(max(part, 0), 1) * float64(p.per) / float64(p.requests))}
+	full := p.plus(startOf(s, now), worth)
+	if full.ns > latest {
+		full = span{ns: latest}
+	}
+	return bucketState(full)
+}
+
 func (p *Params) giveBackBucket(s State, now limit.Instant, n uint64) State {
 	full := p.minus(startOf(s, now), p.spanOf(n))
 	if full.ns < nanoseconds(now) {

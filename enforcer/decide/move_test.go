@@ -73,3 +73,27 @@ func TestMoveTakesAndGivesBack(t *testing.T) {
 		}
 	})
 }
+
+func TestPartsOfAToken(t *testing.T) {
+	slow := bucket(5, limit.Minute, 5)
+	s := slow.Debit(decide.State{}, start, 3)
+	s = slow.MovePart(s, start, .75)
+	if got := slow.Level(s, start); math.Abs(got-1.25) > 1e-6 {
+		t.Errorf("%v of five tokens are left, want 1.25", got)
+	}
+	if s, ok := slow.Take(s, start.Add(8*limit.Second), 1); !ok {
+		t.Error("1.92 tokens are not enough for one")
+	} else if _, ok := slow.Take(s, start.Add(8*limit.Second), 1); ok {
+		t.Error("1.92 tokens are enough for two")
+	}
+	if got := slow.MovePart(s, start, 0); got != s {
+		t.Error("nothing is not nothing")
+	}
+	if got, want := slow.Level(slow.MovePart(s, start, 7), start), slow.Level(s, start)-1; math.Abs(got-want) > 1e-6 {
+		t.Errorf("more than one token was taken in parts: %v are left, want %v", got, want)
+	}
+	window := fixed(10, limit.Minute)
+	if s := window.Debit(decide.State{}, start, 3); window.MovePart(s, start, .75) != s {
+		t.Error("a window has parts of tokens")
+	}
+}

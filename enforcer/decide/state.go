@@ -66,6 +66,15 @@ func (p *Params) Move(s State, now limit.Instant, cost limit.Amount) State {
 	return p.Debit(s, now, cost)
 }
 
+// MovePart takes a part of a token, 0 to 1, as near as nanoseconds come to it. A
+// window counts whole tokens and stays as it is.
+func (p *Params) MovePart(s State, now limit.Instant, part float64) State {
+	if p.algorithm != Bucket {
+		return s
+	}
+	return p.addPartBucket(s, now, part)
+}
+
 // Used returns the tokens that are gone at now, rounded up: 0 for a state that
 // equals the initial one, more than the burst for one in debt.
 func (p *Params) Used(s State, now limit.Instant) limit.Amount {

@@ -257,6 +257,10 @@ func (l *Local) Idle(now limit.Instant) bool {
 	return l.silent(now) && !l.must && !l.Heir && quietOthers
 }
 
+// Rest returns the part of a token, below 1, that others took and a settled state
+// has not been debited: it has to be when l is forgotten.
+func (l *Local) Rest() float64 { return max(0, l.rest) }
+
 // Untold returns the tokens that nobody was told of, in all and less what leaked:
 // they go on being counted when l is forgotten.
 func (l *Local) Untold() (taken int64, untold float64) {
