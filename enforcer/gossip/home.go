@@ -294,7 +294,11 @@ func (a *audience) Tell(node int32, s *share.State) {
 		})
 		return
 	}
-	if p := a.byNumber(node); p != nil && p.State != Unreachable {
+	switch p := a.byNumber(node); {
+	case p == nil: // it is gone
+	case p.State == Unreachable:
+		a.h.Doubt(node) // when it is back it has to know
+	default:
 		wait := a.h.Patience(a.rule)
 		if a.fell && wait < share.CalmWait {
 			wait = 0

@@ -282,3 +282,34 @@ func TestTheHomeItselfKnowsWhatIsLeft(t *testing.T) {
 		t.Error("the home admitted a token of which a tenth had not come in")
 	}
 }
+
+// A node that only hears of a counter hears of it, whatever becomes of the first
+// frame, and whether or not it could be reached then.
+func TestWhoTakesNothingIsToldAgain(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		p := newPool(t, 1, 4)
+		k := p.keyAt(0, 1)
+		p.Split([]string{p.addrs[3]})
+		if away {
+			p.sees = func(i, j int) gossip.MemberState {
+				if i != j && (i == 3 || j == 3) {
+					return gossip.Unreachable
+				}
+				return gossip.Alive
+			}
+			p.announce()
+		}
+		p.Run(20 * limit.Millisecond)
+		p.take(2, k, daily, 700)
+		p.Run(50 * limit.Millisecond)
+		p.Heal()
+		if away {
+			p.sees = func(int, int) gossip.MemberState { return gossip.Alive }
+			p.announce()
+		}
+		p.Run(500 * limit.Millisecond)
+		if got := p.left(3, k, daily); got > 310 {
+			t.Errorf("away %v: %d are left on the node that was not reached, want 300", away, got)
+		}
+	}
+}

@@ -44,6 +44,7 @@ type Home struct {
 
 	// What everybody without a line, and the heir, were told last.
 	silent, heir note
+	unsure       []int32 // nodes that may not have heard what they were told
 
 	born                   limit.Instant
 	ready                  limit.Instant // until then nodes register, and nobody is told

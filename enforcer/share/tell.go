@@ -2,6 +2,7 @@ package share
 
 import (
 	"math"
+	"slices"
 
 	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
@@ -73,6 +74,7 @@ func (h *Home) Check(p *decide.Params, r *Rule, now limit.Instant, pool Pool, se
 		}
 	}
 	c.tellSilent(self)
+	c.tellUnsure(self)
 	c.tellHeir(self, heir)
 }
 
@@ -122,10 +124,34 @@ func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (
 	return touched, active
 }
 
-// Doubt says that what a node was told last may have been lost.
+// Doubt says that what a node was told last may have been lost. It is told again
+// in the next Check.
 func (h *Home) Doubt(node int32) {
 	if i, ok := h.find(node); ok {
 		h.lines[i].told.known = false
+	}
+	h.heir.known = false // if it was this one
+	if !slices.Contains(h.unsure, node) {
+		h.unsure = append(h.unsure, node)
+	}
+}
+
+// tellUnsure tells those again who may not have heard, and do not take part: nobody
+// else would look after them.
+func (c *check) tellUnsure(self int32) {
+	h := c.h
+	unsure := h.unsure
+	h.unsure = h.unsure[:0] // whoever cannot be told now is put there again
+	for _, node := range unsure {
+		i, ok := h.find(node)
+		switch {
+		case node == self || ok && c.listens(&h.lines[i]):
+		case ok:
+			c.tell(&h.lines[i])
+		default:
+			s := c.state(0, 0)
+			c.to.Tell(node, &s)
+		}
 	}
 }
 
@@ -248,6 +274,7 @@ func (c *check) tellSilent(self int32) {
 	}
 	s := c.state(0, 0)
 	c.note(t, &s)
+	c.h.unsure = c.h.unsure[:0]
 	c.to.TellRest(&s, func(node int32) bool {
 		i, ok := c.h.find(node)
 		return ok && (node == self || c.listens(&c.h.lines[i]))
