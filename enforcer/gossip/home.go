@@ -15,9 +15,15 @@ const (
 	// be told at once.
 	urgentTokens = 2
 
-	// handOvers is how often a former home hands a counter over, in case a frame is
-	// lost.
-	handOvers = 3
+	// handOvers is how often a former home hands a counter over at least, and
+	// handOverEvery how soon again: it goes on while it is told of what others take,
+	// or was within lateWait, but no longer than newsTime.
+	handOvers     = 3
+	handOverEvery = 50 * limit.Millisecond
+	lateWait      = 150 * limit.Millisecond
+
+	// newsTime is how long it may take until all nodes know that the pool has changed.
+	newsTime = limit.Second
 
 	// movesAtOnce bounds the homes that are looked at in one Tick after the ring has
 	// changed.
@@ -35,7 +41,12 @@ type home struct {
 	place int     // in homes.list
 	left  float64 // part of the burst, when it was looked at last
 
-	handed int // how often it was handed over to the home that is elsewhere now
+	// While the home is elsewhere, as far as this node knows:
+	handed   int           // how often it was handed over
+	handAt   limit.Instant // when to do so again
+	moved    limit.Instant // since when
+	reported limit.Instant // when somebody reported here all the same
+	early    limit.Instant // until then it may be that others know more, and it is here
 
 	view        uint32
 	first, heir int32 // of the ring, as of view
@@ -131,7 +142,8 @@ func (hs *homes) touch(h *home) {
 // for a home that is elsewhere, as far as this node knows, is not used: its sender
 // will come to know it, and register there.
 func (n *Node) hearReport(now limit.Instant, p *peer, seq uint32, e *entry) {
-	if first, _ := n.ring.Owner(e.Key); first != self && !n.homes.has(e.Key) {
+	first, _ := n.ring.Owner(e.Key)
+	if first != self && !n.homes.has(e.Key) && !e.report.Register { // who registers may know more
 		n.stats.Misplaced++
 		return
 	}
@@ -140,6 +152,9 @@ func (n *Node) hearReport(now limit.Instant, p *peer, seq uint32, e *entry) {
 		return
 	}
 	h, isNew := n.homes.open(now, e.ID, &e.report, rule)
+	if h.reported = now; isNew && first != self {
+		h.early = now.Add(newsTime)
+	}
 	if isNew && !e.report.HandOver {
 		n.counters.With(now, e.ID, false, func(c *share.Counter) {
 			c.Settle(now)
@@ -221,18 +236,35 @@ func (n *Node) keepHome(now limit.Instant, h *home, out Outbox) bool {
 	if !ok || h.Idle(p, r, now) {
 		return h.dirty // it is in the list of those
 	}
-	if first, _ := n.owner(h); first != self {
-		if to := n.byNumber(first); to != nil {
+	if first, _ := n.owner(h); first != self && now >= h.early {
+		return n.handOver(now, h, first, out)
+	}
+	if h.handed > 0 {
+		h.handed = 0
+		h.TakeBack()
+	}
+	n.checkHome(now, h, false, out)
+	return true
+}
+
+// handOver tells the books of a counter to its home, which is elsewhere now, and
+// says whether to keep them. Others may not know it yet, or the home itself may
+// not: what is reported here meanwhile is passed on.
+func (n *Node) handOver(now limit.Instant, h *home, first int32, out Outbox) bool {
+	if h.handed == 0 {
+		h.moved, h.handAt = now, now
+	}
+	if to := n.byNumber(first); now >= h.handAt {
+		p, r, _ := n.counters.Rule(now, h.Limit, h.Variant)
+		if h.handAt = now.Add(handOverEvery); to != nil {
 			rep := h.HandOver(p, r, now)
 			n.room(now, to, out, sent{ID: h.ID}, 0)
 			to.out.report(&h.ID, &rep)
 		}
 		h.handed++
-		return h.dirty || h.handed < handOvers
 	}
-	h.handed = 0
-	n.checkHome(now, h, false, out)
-	return true
+	late := now.Sub(h.reported) < lateWait && now.Sub(h.moved) < newsTime
+	return h.dirty || h.handed < handOvers || late
 }
 
 // checkHome tells those who should know; fell says that the level just fell by more
@@ -244,7 +276,11 @@ func (n *Node) checkHome(now limit.Instant, h *home, fell bool, out Outbox) {
 	}
 	first, heir := n.owner(h)
 	n.audience = audience{n, h, r, now, fell, out}
-	h.Check(p, r, now, n.pool(now), self, heir, &n.audience)
+	pool := n.pool(now)
+	if pool.Missing == 0 && now < h.early {
+		pool.Missing, pool.Moving = newsTime, true
+	}
+	h.Check(p, r, now, pool, self, heir, &n.audience)
 	if rest := h.Rest(now); first == self && !n.holding {
 		n.homes.looks[h.place] = now.Add(rest)
 	}

@@ -313,3 +313,43 @@ func TestWhoTakesNothingIsToldAgain(t *testing.T) {
 		}
 	}
 }
+
+// The news that a home leaves comes to one node after the other. What each reports
+// meanwhile to the one that it takes for the home is counted, once.
+func TestNothingIsLostWhileAHomeMoves(t *testing.T) {
+	for _, order := range [][]int{{0, 1}, {1, 0}} { // who hears first: the next home, or the other one
+		p := newPool(t, 1, 3)
+		k := p.keyAt(2, 0)
+		granted := 0
+		use := func(by ...int) {
+			for range 10 {
+				for _, i := range by {
+					granted += p.take(i, k, daily, 3)
+				}
+				p.Run(10 * limit.Millisecond)
+			}
+		}
+		use(0, 1, 2)
+		use(0, 1, 2) // enough for the home to know of it
+		p.leaves[2] = true
+		for _, i := range append([]int{2}, order...) {
+			p.nodes[i].SetView(p.Now(), p.view(i))
+			use(0, 1, 2)
+		}
+		p.until("it has left", 2*limit.Second, p.nodes[2].Left)
+		p.Run(5 * limit.Millisecond)
+		p.kill(2)
+		p.announce()
+		p.Run(12 * limit.Second) // nobody expects anybody to go on
+		for i := range 2 {
+			granted += p.take(i, k, daily, 100)
+			p.Run(100 * limit.Millisecond)
+		}
+		p.Run(500 * limit.Millisecond)
+		for i := range 2 {
+			if got, want := p.left(i, k, daily), 1000-granted; got < want-3 || got > want+3 {
+				t.Errorf("the news came to %v: node %d has %d left, want %d", order, i, got, want)
+			}
+		}
+	}
+}

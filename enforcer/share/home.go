@@ -50,9 +50,10 @@ type Home struct {
 	ready                  limit.Instant // until then nodes register, and nobody is told
 	young                  bool          // until ready: registrations set the level
 	handed                 bool          // the former home has, and knew better
-	untold                 float64       // by those who registered, to the former home
-	othersRate, othersDmnd float64       // what those who registered believe in all
-	ghost                  Line          // of nodes that did not register
+	handing                handing
+	untold                 float64 // by those who registered, to the former home
+	othersRate, othersDmnd float64 // what those who registered believe in all
+	ghost                  Line    // of nodes that did not register
 
 	exact   bool
 	presses bool
@@ -70,6 +71,7 @@ type line struct {
 	seq     uint32
 	era     uint16
 	clipped float64 // clips.total when the line was heard last
+	handed  float64 // tokens that were part of the level that was handed over
 	told    note
 	woken   limit.Instant
 }
@@ -112,7 +114,7 @@ func (h *Home) Seed(p *decide.Params, r *Rule, l *Local, s decide.State, now lim
 
 // SeedBut does the same, but for untold tokens that this node is going to report.
 func (h *Home) SeedBut(p *decide.Params, r *Rule, l *Local, s decide.State, now limit.Instant, untold int64) {
-	if level := l.level(p, r, s, now) - r.slack + float64(untold); level < h.level(p, now) {
+	if level := l.level(p, r, s, now) - r.slack + float64(untold); level < h.level(p, now) && !h.handed {
 		h.setLevel(p, r, level, now)
 	}
 	h.othersRate, h.othersDmnd = l.rate+l.admitRate(now), l.demand+l.asked.rate(now)
@@ -126,7 +128,9 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	was, d := h.at, since(h.at, now)
 	before := p.Level(h.state, was) - h.rest
 	h.at = now
-	if h.ghost.Rate > 0 && r.refill { // it is told late what those took, if they did
+	if h.ghost.Rate > 0 && h.handing.guessing {
+		h.handing.guessed += h.ghost.Rate * d
+	} else if h.ghost.Rate > 0 && r.refill { // it is told late what those took, if they did
 		h.clips.add(h.ghost.Rate*d, r.rate, now)
 	}
 	h.rest += h.rate * d
@@ -169,8 +173,13 @@ func (h *Home) Apply(p *decide.Params, r *Rule, from Sender, rep *Report, now li
 	h.settle(p, r, now)
 	if rep.HandOver {
 		h.heard = now
-		h.register(p, r, rep, 0, 0, now)
-		return 0, true
+		before := h.level(p, now)
+		if h.handed {
+			h.passedOn(p, from, rep, now)
+		} else if h.register(p, r, rep, 0, 0, now); h.handed {
+			h.handing.giver, h.handing.taken = from, rep.Taken
+		}
+		return before - h.level(p, now), true
 	}
 	i, known := h.find(from.Node)
 	if !known {
@@ -186,7 +195,8 @@ func (h *Home) Apply(p *decide.Params, r *Rule, from Sender, rep *Report, now li
 	before := h.level(p, now)
 	if known = known && l.life == from.Life && l.era == rep.Era; !known {
 		h.setLine(p, r, l, Line{Taken: int64(l.at(now)), At: now}, 0, false) // a former life goes on no more
-		l.Line, l.life, l.era, l.told = Line{At: now}, from.Life, rep.Era, note{}
+		h.handing.late += l.late(h.handing.since)
+		l.Line, l.life, l.era, l.told, l.handed = Line{At: now}, from.Life, rep.Era, note{}, 0
 		l.clipped = 0 // the report's age bounds what it is refunded
 	}
 	l.seq = from.Seq
@@ -195,6 +205,7 @@ func (h *Home) Apply(p *decide.Params, r *Rule, from Sender, rep *Report, now li
 	case known || rep.Fresh && !rep.Register:
 		h.setLine(p, r, l, next, rep.Age, true)
 	default: // it took those tokens before this node was the home, or has forgotten
+		l.handed = float64(next.Taken)
 		h.setLine(p, r, l, next, 0, false)
 		h.register(p, r, rep, l.Rate, l.Demand, now)
 	}
@@ -218,10 +229,9 @@ func (h *Home) register(p *decide.Params, r *Rule, rep *Report, rate, demand flo
 	case rep.HandOver && (h.handed || now.Sub(h.born) > handOverTime):
 		return // of a network that was split: each side has its own books, and reports
 	case rep.HandOver:
-		h.handed = true
-		h.setLevel(p, r, rep.Level-h.consumed-h.untold, now) // what it cannot know of
+		h.takeOver(p, r, rep, now)
 	case h.handed:
-		h.rest += float64(rep.Untold)
+		h.rest += h.handing.known(float64(rep.Untold))
 		h.state = debit(p, h.state, now, &h.rest)
 	case rep.Level < h.level(p, now):
 		h.setLevel(p, r, rep.Level, now)
@@ -333,12 +343,6 @@ func (h *Home) Below(p *decide.Params, r *Rule, part float64, now limit.Instant)
 func (h *Home) State(p *decide.Params, r *Rule, now limit.Instant) State {
 	h.settle(p, r, now)
 	return State{Level: h.level(p, now), Rate: Round(h.rate), Demand: Round(h.demand), Others: int32(len(h.lines)), Exact: h.exact}
-}
-
-// HandOver returns what to tell the node that is the home from now on.
-func (h *Home) HandOver(p *decide.Params, r *Rule, now limit.Instant) Report {
-	s := h.State(p, r, now)
-	return Report{Level: s.Level, OthersRate: s.Rate, OthersDemand: s.Demand, Register: true, HandOver: true}
 }
 
 // Patience is how long what is told may wait for others to share a frame with.

@@ -47,7 +47,8 @@ type Report struct {
 	Untold                   int64
 
 	// HandOver says that the report is a former home's, of the counter and not of
-	// what the node itself took.
+	// what the node itself took. Taken is then what others have reported to it since
+	// it did so first.
 	HandOver bool
 }
 

@@ -1,0 +1,82 @@
+package share
+
+import (
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+// handing is what a home that hands its counter over keeps, or one that was given
+// it. Not all nodes hear at the same time that there is another home: what some
+// still report to the former one is passed on, as a count that only grows.
+type handing struct {
+	since limit.Instant // of the first hand-over; 0: none
+	late  int64         // tokens reported since, of lines that begin anew
+
+	giver Sender // who handed it to this home
+	taken int64  // how many tokens reported late he has passed on
+
+	// Those who have not registered yet are supposed to go on: so many tokens are
+	// debited already of what they will tell.
+	guessing bool
+	guessed  float64
+}
+
+// known returns how many of d tokens that are told late were not debited yet.
+func (g *handing) known(d float64) float64 {
+	part := min(d, g.guessed)
+	g.guessed -= part
+	return d - part
+}
+
+// HandOver returns what to tell the node that is the home from now on.
+func (h *Home) HandOver(p *decide.Params, r *Rule, now limit.Instant) Report {
+	s := h.State(p, r, now)
+	if h.handing.since == 0 {
+		h.handing.since = now
+		for i := range h.lines {
+			h.lines[i].handed = h.lines[i].at(now)
+		}
+	}
+	return Report{Taken: h.Late(), Level: s.Level, OthersRate: s.Rate, OthersDemand: s.Demand, Register: true, HandOver: true}
+}
+
+// takeOver makes use of a hand-over: the former home knew better, but for what this
+// one was told already.
+func (h *Home) takeOver(p *decide.Params, r *Rule, rep *Report, now limit.Instant) {
+	h.handed = true
+	h.setLevel(p, r, rep.Level-(h.consumed-h.handing.guessed)-h.untold, now)
+	h.handing.guessed = 0
+}
+
+// Late is how many tokens were reported since the counter was handed over.
+func (h *Home) Late() int64 {
+	late := h.handing.late
+	for i := range h.lines {
+		late += h.lines[i].late(h.handing.since)
+	}
+	return late
+}
+
+// TakeBack says that this node is the home all the same.
+func (h *Home) TakeBack() { h.handing.since, h.handing.late = 0, 0 }
+
+// late is how many tokens a node reported since the counter was handed over.
+func (l *line) late(since limit.Instant) int64 {
+	if since == 0 || l.At <= since {
+		return 0
+	}
+	return max(0, l.Taken-int64(l.handed))
+}
+
+// passedOn charges what a former home was told since it handed the counter over.
+func (h *Home) passedOn(p *decide.Params, from Sender, rep *Report, now limit.Instant) {
+	g := &h.handing
+	if g.giver.Node != from.Node || g.giver.Life != from.Life || rep.Taken <= g.taken {
+		return
+	}
+	d := g.known(float64(rep.Taken - g.taken))
+	g.taken = rep.Taken
+	h.consumed += d
+	h.rest += d
+	h.state = debit(p, h.state, now, &h.rest)
+}
