@@ -132,35 +132,6 @@ func TestANodeThatHasLeftHasToldAll(t *testing.T) {
 	}
 }
 
-// Requests still come to a node that leaves, until those who send them know: it
-// tells these too, however few they are.
-func TestWhatALeavingNodeTakesIsTold(t *testing.T) {
-	const keys = 20
-	p := newPool(t, 1, 3)
-	p.Run(limit.Second)
-	p.leaves[2] = true
-	p.announce()
-	p.until("all from before is told", limit.Second, p.nodes[2].Left)
-	for range 10 {
-		for i := range uint64(keys) {
-			p.take(2, key(i), daily, 2)
-		}
-		p.Run(20 * limit.Millisecond)
-	}
-	p.until("it has left", limit.Second, p.nodes[2].Left)
-	p.kill(2)
-	p.announce()
-	for i := range uint64(keys) {
-		p.take(0, key(i), daily, 100)
-	}
-	p.Run(limit.Second)
-	for i := range uint64(keys) {
-		if got := p.left(0, key(i), daily); got != 880 {
-			t.Errorf("counter %d has %d left, want 1000 but for 100 taken here, and 20 by the node that left", i, got)
-		}
-	}
-}
-
 func TestAPoolThatStopsAsAWholeLeaves(t *testing.T) {
 	p := newPool(t, 1, 3)
 	k := p.keyAt(0, 1)
