@@ -56,73 +56,92 @@ func (w *wire) deliver(b *testing.B, now limit.Instant) {
 	w.queue = w.queue[:0]
 }
 
-// What sharing adds to a decision: 10,000 clients of three nodes, each asking
-// twice a second of 20; or every tenth of them far above its limit, or of 1.
+// What sharing adds to a decision: 10,000 clients, each asking twice a second of the
+// 20 that it may, or all of them, or every tenth, of one in four seconds; and ten
+// nodes, at three of which each client asks for a third of what it may.
 func BenchmarkSharing(b *testing.B) {
-	const clients, perMilli = 10_000, 20
 	far, over := must(decide.TokenBucket(20, limit.Second, 20)), must(decide.TokenBucket(1, 4*limit.Second, 1))
-	for _, c := range []struct {
-		name  string
-		nodes int
-		over  int // each so manieth client
-	}{{"alone", 1, 0}, {"far", 3, 0}, {"tenth over", 3, 10}, {"all over", 3, 1}} {
-		b.Run(c.name, func(b *testing.B) {
-			w := &wire{}
-			var all []*counters
-			for i := range c.nodes {
-				k := newCounters(b, map[uint64]decide.Params{1: far, 2: over})
-				n, err := gossip.New(gossip.Options{Name: nameOf(i), Counters: k, MaxHomes: clients, Seed: gossip.Seed{Value: [16]byte{1, 15: byte(i)}}})
-				if err != nil {
-					b.Fatal(err)
-				}
-				w.nodes, all = append(w.nodes, n), append(all, k)
-			}
-			for i, n := range w.nodes {
-				v := gossip.View{Expected: c.nodes}
-				for j := range c.nodes {
-					if j != i {
-						v.Members = append(v.Members, gossip.Member{Name: nameOf(j), Address: fmt.Sprint(j), State: gossip.Alive})
-					}
-				}
-				n.SetView(start, v)
-				n.Start(start)
-			}
-			random := rand.New(rand.NewPCG(1, 2))
-			now := start
-			step := func() {
-				now = now.Add(limit.Millisecond)
-				for range perMilli {
-					i := random.IntN(clients)
-					id := uint64(1)
-					if c.over > 0 && i%c.over == 0 {
-						id = 2
-					}
-					node := all[random.IntN(c.nodes)]
-					node.Charge(now, []account.Charge{{Key: key(uint64(i)), Meter: node.refs[id], Cost: 1}})
-				}
-				for i, n := range w.nodes {
-					n.Tick(now, plug{w, i})
-				}
-				w.deliver(b, now)
-			}
-			for range 5000 {
-				step()
-			}
-			w.bytes, w.frames = 0, 0
-			before := w.entries()
-			b.ResetTimer()
-			used := cpu(b)
-			for range b.N {
-				step()
-			}
-			used = cpu(b) - used
-			decisions := float64(b.N * perMilli)
-			b.ReportMetric(float64(used.Nanoseconds())/decisions, "cpu-ns/decision")
-			b.ReportMetric(float64(w.entries()-before)/decisions, "entries/decision")
-			b.ReportMetric(float64(w.bytes)/decisions, "bytes/decision")
-			b.ReportMetric(0, "ns/op")
-		})
+	third := must(decide.TokenBucket(15, 10*limit.Second, 15))
+	for _, c := range []sharing{
+		{"alone", 1, 1, 20, far, over, 0},
+		{"far", 3, 3, 20, far, over, 0},
+		{"tenth over", 3, 3, 20, far, over, 10},
+		{"all over", 3, 3, 20, far, over, 1},
+		{"third on ten", 10, 3, 5, third, over, 0},
+	} {
+		b.Run(c.name, c.run)
 	}
+}
+
+// sharing is one case of BenchmarkSharing.
+type sharing struct {
+	name      string
+	nodes, of int // a client asks one of so many
+	perMilli  int // decisions
+	most      decide.Params
+	over      decide.Params // of each overEvery-th client
+	overEvery int
+}
+
+func (c sharing) run(b *testing.B) {
+	const clients = 10_000
+	w, all := c.pool(b, clients)
+	random := rand.New(rand.NewPCG(1, 2))
+	now := start
+	step := func() {
+		now = now.Add(limit.Millisecond)
+		for range c.perMilli {
+			i, id := random.IntN(clients), uint64(1)
+			if c.overEvery > 0 && i%c.overEvery == 0 {
+				id = 2
+			}
+			node := all[(i+random.IntN(c.of))%c.nodes]
+			node.Charge(now, []account.Charge{{Key: key(uint64(i)), Meter: node.refs[id], Cost: 1}})
+		}
+		for i, n := range w.nodes {
+			n.Tick(now, plug{w, i})
+		}
+		w.deliver(b, now)
+	}
+	for range 10_000 {
+		step()
+	}
+	w.bytes, w.frames = 0, 0
+	entries, used := w.entries(), cpu(b)
+	b.ResetTimer()
+	for range b.N {
+		step()
+	}
+	decisions := float64(b.N * c.perMilli)
+	b.ReportMetric(float64((cpu(b)-used).Nanoseconds())/decisions, "cpu-ns/decision")
+	b.ReportMetric(float64(w.entries()-entries)/decisions, "entries/decision")
+	b.ReportMetric(float64(w.frames)/decisions, "frames/decision")
+	b.ReportMetric(float64(w.bytes)/decisions, "bytes/decision")
+	b.ReportMetric(0, "ns/op")
+}
+
+// pool makes the nodes, which know each other.
+func (c sharing) pool(b *testing.B, clients int) (w *wire, all []*counters) {
+	w = &wire{}
+	for i := range c.nodes {
+		k := newCounters(b, map[uint64]decide.Params{1: c.most, 2: c.over})
+		n, err := gossip.New(gossip.Options{Name: nameOf(i), Counters: k, MaxHomes: clients, Seed: gossip.Seed{Value: [16]byte{1, 15: byte(i)}}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		w.nodes, all = append(w.nodes, n), append(all, k)
+	}
+	for i, n := range w.nodes {
+		v := gossip.View{Expected: c.nodes}
+		for j := range c.nodes {
+			if j != i {
+				v.Members = append(v.Members, gossip.Member{Name: nameOf(j), Address: fmt.Sprint(j), State: gossip.Alive})
+			}
+		}
+		n.SetView(start, v)
+		n.Start(start)
+	}
+	return w, all
 }
 
 // cpu is the processor time of the process, which other work on the machine does

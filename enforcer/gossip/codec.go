@@ -272,6 +272,12 @@ func (w *writer) acknowledge(r receipt) {
 	w.buf = binary.BigEndian.AppendUint32(w.buf, r.mask)
 }
 
+// renew makes what acknowledge added up to date.
+func (w *writer) renew(r receipt) {
+	binary.BigEndian.PutUint32(w.buf[headerSize:], r.last)
+	binary.BigEndian.PutUint32(w.buf[headerSize+4:], r.mask)
+}
+
 // full says that another entry may not fit.
 func (w *writer) full() bool { return len(w.buf)+maxEntrySize > MaxFrame }
 

@@ -7,13 +7,14 @@ import (
 
 const (
 	// ackWait is how long a node waits for something to send before it acknowledges
-	// frames with one of their own.
-	ackWait = 20 * limit.Millisecond
+	// frames with one of their own: longer than entries wait for each other.
+	ackWait = share.CalmWait + 15*limit.Millisecond
 
 	// lostAfter is how long a frame may go unacknowledged before it counts as lost,
-	// and overtakenBy how many later ones may have arrived.
+	// and overtakenBy how many later ones may have arrived, if it is lateAfter old.
 	lostAfter   = 100 * limit.Millisecond
 	overtakenBy = 3
+	lateAfter   = 20 * limit.Millisecond
 
 	// ackEvery is how many frames are acknowledged at the latest: a receipt holds 32.
 	ackEvery = 16
@@ -76,7 +77,7 @@ func (p *peer) landed(now limit.Instant, r receipt, lost func(sent)) {
 		case len(f.entries) == 0 || int32(r.last-f.seq) < 0:
 		case r.has(f.seq):
 			f.entries = f.entries[:0]
-		case r.last-f.seq >= overtakenBy && now.Sub(f.at) >= ackWait: // and not a little late
+		case r.last-f.seq >= overtakenBy && now.Sub(f.at) >= lateAfter: // and not a little late
 			f.lose(lost)
 		}
 	}

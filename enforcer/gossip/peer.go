@@ -97,8 +97,8 @@ func (n *Node) watch(now limit.Instant, out Outbox) {
 			continue
 		}
 		p.overdue(now, func(e sent) { n.lost(now, p, e) })
-		if p.ackAt != 0 && now >= p.ackAt && p.out.entries == 0 {
-			n.acknowledge(p, out)
+		if p.ackAt != 0 && now >= p.ackAt {
+			n.acknowledge(now, p, out)
 		}
 	}
 }
@@ -116,13 +116,19 @@ func (n *Node) arrived(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 	if p.ackAt == 0 {
 		p.ackAt = now.Add(ackWait)
 	}
-	if p.unacked++; p.unacked >= ackEvery && p.out.entries == 0 {
-		n.acknowledge(p, out)
+	if p.unacked++; p.unacked >= ackEvery {
+		n.acknowledge(now, p, out)
 	}
 	return !again
 }
 
-func (n *Node) acknowledge(p *peer, out Outbox) {
+// acknowledge says what has arrived, with the frame that is being filled or with one
+// of its own.
+func (n *Node) acknowledge(now limit.Instant, p *peer, out Outbox) {
+	if p.out.entries > 0 {
+		n.sendCounts(now, p, out)
+		return
+	}
 	n.begin(&n.scratch, kindCounts)
 	n.scratch.acknowledge(p.received)
 	p.ackAt, p.unacked = 0, 0
@@ -140,10 +146,7 @@ func (n *Node) room(now limit.Instant, p *peer, out Outbox, e sent, wait limit.S
 	if p.out.entries == 0 {
 		n.begin(&p.out, kindCounts)
 		p.sendAt = limit.Never
-		if p.ackAt != 0 {
-			p.out.acknowledge(p.received)
-			p.ackAt, p.unacked = 0, 0
-		}
+		p.out.acknowledge(p.received)
 	}
 	p.sendAt = min(p.sendAt, now.Add(wait))
 	p.boarding = append(p.boarding, e)
@@ -160,6 +163,8 @@ func (n *Node) flush(now limit.Instant, out Outbox) {
 
 func (n *Node) sendCounts(now limit.Instant, p *peer, out Outbox) {
 	p.seq++
+	p.out.renew(p.received)
+	p.ackAt, p.unacked = 0, 0
 	p.depart(now)
 	n.send(p, &p.out, out)
 }

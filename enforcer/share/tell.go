@@ -267,7 +267,7 @@ func (c *check) tellSilent(self int32) {
 		margin = .5
 	}
 	if !c.near {
-		margin = max(margin, min(.3*c.r.full, 2.5))
+		margin = max(margin, .3*c.r.full)
 	}
 	off := math.Abs(c.off(t))
 	if !t.known {
