@@ -74,5 +74,8 @@ func (d *demand) rate(now limit.Instant) float64 {
 	return rate
 }
 
+// few says that the estimate rests on next to nothing.
+func (d *demand) few() bool { return d.before+d.count < 3 }
+
 // sure says that the estimate rests on more than a few requests.
 func (d *demand) sure() bool { return d.before+d.count >= epochCount }

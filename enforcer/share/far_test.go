@@ -103,3 +103,23 @@ func TestWhatMustBeToldIsLookedAtSoon(t *testing.T) {
 		t.Errorf("it is left alone for %v", counter.Look.Sub(start).Duration())
 	}
 }
+
+// Two requests that happen to come together say nothing of how many will.
+func TestTwoRequestsAreNoPace(t *testing.T) {
+	e := newEnd(bucket(15, 10*limit.Second, 15), 10)
+	now := start
+	for range 2 {
+		now = now.Add(3 * limit.Millisecond)
+		e.ask(now, 1)
+	}
+	if rep := e.counter().Report(now); rep.Demand > 0 {
+		t.Errorf("a demand of %v is told after two requests", rep.Demand)
+	}
+	for range 3 {
+		now = now.Add(3 * limit.Millisecond)
+		e.ask(now, 1)
+	}
+	if rep := e.counter().Report(now); rep.Demand == 0 {
+		t.Error("no demand is told of five requests in 15 ms")
+	}
+}

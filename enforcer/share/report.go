@@ -137,7 +137,10 @@ func (l *Local) near(r *Rule, level float64, now limit.Instant) bool {
 // What is asked for farther from it is told to nobody, and what was said of that
 // lapses by itself.
 func (l *Local) soon(r *Rule, level float64, now limit.Instant) bool {
-	asked := l.asked.rate(now)
+	asked := 0.0
+	if !l.asked.few() { // two that come together are no pace
+		asked = l.asked.rate(now)
+	}
 	return now < l.exactUntil || max(asked+l.demand, asked*l.nodes(r)) > level
 }
 
