@@ -126,7 +126,7 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	before := p.Level(h.state, was) - h.rest
 	h.at = now
 	if h.ghost.Rate > 0 && r.refill { // it is told late what those took, if they did
-		h.clips.add(h.ghost.Rate*d, r.rate, now)
+		h.clips.add(h.ghost.Rate*d, r.rate, now.Sub(was), now)
 	}
 	h.rest += h.rate * d
 	h.consumed += h.rate * d
@@ -134,7 +134,8 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	h.rest = spill(p, h.state, was, now, h.rest)
 	if r.refill {
 		if lost := before + (r.rate-h.rate)*d - (p.Level(h.state, now) - h.rest); lost > 1e-6 {
-			h.clips.add(lost, r.rate, now)
+			full := min(d, lost/max(r.rate-h.rate, 1e-6)) // for so long at the end
+			h.clips.add(lost, r.rate, limit.Span(full*float64(limit.Second)), now)
 		}
 	}
 }
@@ -264,7 +265,7 @@ func (h *Home) refund(r *Rule, l *line, d float64, age limit.Span, now limit.Ins
 	if d <= 0 || !r.refill {
 		return 0
 	}
-	return h.clips.take(min(d, h.clips.total-l.clipped, r.rate*seconds(age+limit.Millisecond)), age, now)
+	return h.clips.take(min(d, h.clips.total-l.clipped, r.rate*seconds(age+limit.Millisecond)), r.rate, age, now)
 }
 
 // measure notes how many tokens were admitted that were not there: those by which
