@@ -169,6 +169,18 @@ func (r *Rule) LeakTime(untold float32) limit.Span {
 	return limit.Span(min(float64(untold)/r.leak, 1e6) * float64(limit.Second))
 }
 
+// lately returns how many of the tokens that were taken without a word are told
+// once there is a reason to, and since when they were taken. Untold is what is left
+// of them after the leak. What leaked while the counter was full is not missing, but
+// the node does not know until when that was: the home does, and refunds it.
+func (r *Rule) lately(taken int64, untold float64) (told int64, since limit.Span) {
+	if r.leak == 0 || untold == 0 {
+		return min(taken, int64(math.Ceil(untold))), 0
+	}
+	leaked := min(float64(taken)-untold, r.leak*seconds(clipTime))
+	return int64(math.Ceil(untold + max(0, leaked))), limit.Span(max(0, leaked) / r.leak * float64(limit.Second))
+}
+
 // MustTell says that more tokens are untold than may be.
 func (r *Rule) MustTell(untold float32) bool { return float64(untold) >= r.depth }
 
