@@ -251,8 +251,8 @@ func (l *Local) rateToSay(r *Rule, level float64, now limit.Instant) float64 {
 	switch {
 	case rate*admitTime >= 5 && rate*pause <= 4:
 		return rate
-	case l.asked.sure() && !r.slow && level >= 1 && l.chanceAt(r, level, now) >= 1:
-		return l.asked.rate(now)
+	case l.asked.sure() && !r.slow && level >= 1:
+		return l.asked.rate(now) * l.chanceAt(r, level, now)
 	}
 	return 0
 }
