@@ -114,6 +114,30 @@ func TestTheHomeKnowsWhatIsLeft(t *testing.T) {
 	}
 }
 
+// While no home answers, what each node takes of what is left must not be taken again
+// by all the others: each supposes that they do as it does.
+func TestWithoutAHomeNodesTakeNoMoreThanComesIn(t *testing.T) {
+	for _, skewed := range []bool{false, true} {
+		for seed := range uint64(5) {
+			c := newPool(bucket(1000, limit.Second, 1000), 10, false, seed).drive()
+			c.link = lan
+			weights := make([]float64, 10)
+			for i := range weights {
+				weights[i] = 1
+				if skewed {
+					weights[i] = 1 / float64(i+1)
+				}
+			}
+			c.spread(10_000, 3*limit.Second, weights...)
+			c.Run(3 * limit.Second)
+			c.link = func(int) sim.Link { return sim.Link{Loss: 1} }
+			during := c.spread(10_000, 3*limit.Second, weights...)
+			c.Run(3 * limit.Second)
+			near(t, fmt.Sprintf("skewed %v, seed %d: what was admitted in 3 s", skewed, seed), float64(admitted(during)), 3000, 90)
+		}
+	}
+}
+
 // allowedOff is how wrong a view may be of a counter that nothing comes in to: a
 // token where less than half is left, else the margin.
 func allowedOff(c *pool, level float64) float64 {

@@ -41,6 +41,7 @@ type Local struct {
 	exactUntil limit.Instant // the home asks to be told exactly
 	quiet      bool          // the next report hands the counter back to silence
 	must       bool          // the next report is due
+	unheard    bool          // a report was lost since the home has spoken
 
 	// Since the counter has another home, until that one has answered: what the
 	// former one had not been told of then, and what had been taken.
@@ -231,7 +232,7 @@ func (l *Local) Hear(p *decide.Params, r *Rule, s decide.State, now limit.Instan
 	l.Heir = l.Heir || told.Heir
 	l.moved = l.moved && !told.Line
 	l.rate, l.demand, l.others = told.Rate, told.Demand, told.Others
-	l.heard, l.known = now, true
+	l.heard, l.known, l.unheard = now, true, false
 	if told.Exact {
 		l.must = l.must || l.silent(now) && l.Owes(now)
 		l.exactUntil = now.Add(warmTime)

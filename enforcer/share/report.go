@@ -214,6 +214,7 @@ func (l *Local) Owes(now limit.Instant) bool {
 // settled.
 func (l *Local) Report(p *decide.Params, r *Rule, s decide.State, now limit.Instant) Report {
 	level := l.level(p, r, s, now)
+	l.presume(r, level, now)
 	rep := Report{Taken: l.taken, Level: level - r.slack, Era: l.Era, Fresh: l.Fresh(now)}
 	if !l.quiet {
 		rep.Rate = Round(l.rateToSay(r, level, now))
@@ -267,7 +268,16 @@ func (l *Local) publish(r *Rule, level float64, rep *Report, now limit.Instant) 
 }
 
 // Again says that the last report may have been lost.
-func (l *Local) Again() { l.must = true }
+func (l *Local) Again() { l.must, l.unheard = true, true }
+
+// presume has the others admit with the same chance as this node, while the home does
+// not answer. Otherwise each node would make good by itself what is wrong with the
+// sum of all rates, or left above the reserve, and all of them together many times.
+func (l *Local) presume(r *Rule, level float64, now limit.Instant) {
+	if chance := l.chanceAt(r, level, now); l.unheard && r.flow && chance < 1 {
+		l.rate = chance * l.demand
+	}
+}
 
 // Round returns the nearest rate that fits the wire: 24 bits of a float32, or
 // 1 part in 65,000.
