@@ -19,6 +19,10 @@ const (
 	// lost.
 	handOvers = 3
 
+	// lateTime is for how long after that those who have not are supposed to go on:
+	// nodes do not all notice at once that a home is gone.
+	lateTime = 300 * limit.Millisecond
+
 	// movesAtOnce bounds the homes that are looked at in one Tick after the ring has
 	// changed.
 	movesAtOnce = 5000
@@ -266,7 +270,7 @@ func (n *Node) owner(h *home) (first, heir int32) {
 func (n *Node) pool(now limit.Instant) share.Pool {
 	switch {
 	case !n.holding:
-		return share.Pool{}
+		return share.Pool{Missing: lateTime}
 	case now.Sub(n.heldSince) < share.Hold:
 		return share.Pool{Missing: share.Hold}
 	}

@@ -147,3 +147,28 @@ func TestNodesAgreeAfterQuiet(t *testing.T) {
 		}
 	}
 }
+
+// Nodes notice at different times that a home is gone, and tell the new one so.
+func TestTheCrashOfAHomeAdmitsNoMore(t *testing.T) {
+	const breaks = 5 * s1
+	for _, spread := range []Spread{Uniform(), Zipf()} {
+		sum := 0.0
+		for seed := range uint64(4) {
+			s := Scenario{
+				Name: "crash", Nodes: 10, Limit: PerSecond(1000), Load: Constant(10), Spread: spread, Duration: 8 * s1,
+				Faults: []Fault{{breaks, func(p *Pool) { p.Crash(p.Home(0)) }}},
+			}
+			r, err := Run(s, Engine, seed+1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += r.Over(s1, breaks, s.Duration)
+			if _, least, _ := r.Course(breaks, s.Duration); least < .85 {
+				t.Errorf("%s, seed %d: %v of the limit in one second", spread.Name, seed+1, least)
+			}
+		}
+		if mean := sum / 4; mean > .3 {
+			t.Errorf("%s: %.2f %% of the limit too much in the worst second, mean of four runs", spread.Name, mean)
+		}
+	}
+}
