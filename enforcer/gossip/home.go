@@ -113,11 +113,16 @@ func (hs *homes) close(h *home) {
 	hs.list, hs.looks = hs.list[:end], hs.looks[:end]
 }
 
-// gone ends the lines of a node.
+// gone ends the lines of a node that is down.
 func (hs *homes) gone(now limit.Instant, node int32, counters Counters) {
+	hs.end(now, node, counters, (*share.Home).Gone)
+}
+
+// end ends the lines of a node, by share.Home.Gone or Away.
+func (hs *homes) end(now limit.Instant, node int32, counters Counters, f func(*share.Home, *decide.Params, *share.Rule, int32, limit.Instant)) {
 	for _, h := range hs.list {
 		if p, r, ok := counters.Rule(now, h.Limit, h.Variant); ok {
-			h.Gone(p, r, node, now)
+			f(&h.Home, p, r, node, now)
 		}
 		hs.touch(h)
 	}

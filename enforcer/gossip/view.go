@@ -3,6 +3,7 @@ package gossip
 import (
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/ring"
+	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
 // MemberState is what membership knows of a member. The zero value is no state.
@@ -134,10 +135,14 @@ func (n *Node) rebuild(now limit.Instant) {
 	n.holding = holds
 }
 
-// endUnreachable ends the lines of those who are down.
+// endUnreachable ends the lines of those who are down, or have gone on their own.
 func (n *Node) endUnreachable(now limit.Instant) {
 	for _, p := range n.byAddr {
-		if p.State == Unreachable && !n.holding {
+		switch {
+		case p.State != Unreachable:
+		case n.holding:
+			n.homes.end(now, p.number, n.counters, (*share.Home).Away)
+		default:
 			n.homes.gone(now, p.number, n.counters)
 		}
 	}

@@ -172,3 +172,23 @@ func TestTheCrashOfAHomeAdmitsNoMore(t *testing.T) {
 		}
 	}
 }
+
+// Each side of a network that is split leaves to the other one what that takes, and
+// not a little more each second; also when it relies no more on what was said last.
+func TestTwoHalvesTogetherAdmitTheLimit(t *testing.T) {
+	for _, spread := range []Spread{Uniform(), Zipf()} {
+		for seed := range uint64(3) {
+			s := Scenario{
+				Name: "cut", Nodes: 10, Limit: PerSecond(1000), Load: Constant(10), Spread: spread, Duration: 16 * s1,
+				Faults: []Fault{{4 * s1, func(p *Pool) { p.Cut([]int{0, 1, 2, 3, 4}) }}},
+			}
+			r, err := Run(s, Engine, seed+1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if part, _, most := r.Course(4*s1, s.Duration); part < .95 || part > 1.03 || most > 1.15 {
+				t.Errorf("%s, seed %d: %.3f of the limit was admitted, %.3f in one second", spread.Name, seed+1, part, most)
+			}
+		}
+	}
+}
