@@ -142,8 +142,9 @@ func (r *Rule) Alone() bool { return r.nodes == 0 }
 // and all nodes together are asked for all tokens per second, of which part is
 // asked for elsewhere, above 0: what comes in, and what lies above the level that
 // is aimed at spread over some time, as a part of what is asked for. All nodes
-// come to the same result.
+// come to the same result, but for one that is nearly alone: it may use all.
 func (r *Rule) chance(left, all, part float64) float64 {
+	part = min(1, 2*part) // the same for all, but for one that is asked for most of it
 	above := left - r.reserve*part
 	v := above / (r.settle * part)
 	if r.flow {
