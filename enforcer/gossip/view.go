@@ -135,15 +135,20 @@ func (n *Node) rebuild(now limit.Instant) {
 	n.holding = holds
 }
 
-// endUnreachable ends the lines of those who are down, or have gone on their own.
+// endUnreachable ends the lines of those who are down, or has them go on by
+// themselves, once for each time that they are lost.
 func (n *Node) endUnreachable(now limit.Instant) {
-	for _, p := range n.byAddr {
+	for _, p := range n.peers {
 		switch {
+		case p == nil:
 		case p.State != Unreachable:
-		case n.holding:
-			n.homes.end(now, p.number, n.counters, (*share.Home).Away)
-		default:
+			p.away = false
+		case !n.holding:
+			p.away = false
 			n.homes.gone(now, p.number, n.counters)
+		case !p.away:
+			p.away = true
+			n.homes.end(now, p.number, n.counters, (*share.Home).Away)
 		}
 	}
 }

@@ -179,12 +179,18 @@ func TestTwoHalvesTogetherAdmitTheLimit(t *testing.T) {
 	for _, spread := range []Spread{Uniform(), Zipf()} {
 		for seed := range uint64(3) {
 			s := Scenario{
-				Name: "cut", Nodes: 10, Limit: PerSecond(1000), Load: Constant(10), Spread: spread, Duration: 16 * s1,
-				Faults: []Fault{{4 * s1, func(p *Pool) { p.Cut([]int{0, 1, 2, 3, 4}) }}},
+				Name: "cut", Nodes: 10, Limit: PerSecond(1000), Load: Constant(10), Spread: spread, Duration: 18 * s1,
+				Faults: []Fault{
+					{4 * s1, func(p *Pool) { p.Cut([]int{0, 1, 2, 3, 4}) }},
+					{9 * s1, (*Pool).notice}, // which says nothing new
+				},
 			}
 			r, err := Run(s, Engine, seed+1)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if part, _, _ := r.Course(15500*ms, s.Duration); part < .9 {
+				t.Errorf("%s, seed %d: %.3f of the limit was admitted in the end", spread.Name, seed+1, part)
 			}
 			if part, _, most := r.Course(4*s1, s.Duration); part < .92 || part > 1.03 || most > 1.15 {
 				t.Errorf("%s, seed %d: %.3f of the limit was admitted, %.3f in one second", spread.Name, seed+1, part, most)
