@@ -91,7 +91,8 @@ func (s *Store) share(sh *shard, now limit.Instant, slot uint32, e *entry, r *sh
 	taken := int64(e.local)
 	place, l := sh.locals.add(slot)
 	sh.era++
-	l.Start(r, now, e.state, taken, min(float64(e.untold), float64(taken)), uint16(sh.era))
+	untold := float64(r.Leak(e.untold, e.sinceTold(now)))
+	l.Start(r, now, e.state, taken, min(untold, float64(taken)), uint16(sh.era))
 	e.local, e.untold = place|sharedBit, 0
 	if sh.locals.used == 1 {
 		s.sharing.set(sh.number)

@@ -25,6 +25,10 @@ const (
 	// newsTime is how long it may take until all nodes know that the pool has changed.
 	newsTime = limit.Second
 
+	// lateTime is for how long after that those who have not are supposed to go on:
+	// nodes do not all notice at once that a home is gone.
+	lateTime = 300 * limit.Millisecond
+
 	// movesAtOnce bounds the homes that are looked at in one Tick after the ring has
 	// changed.
 	movesAtOnce = 5000
@@ -120,11 +124,16 @@ func (hs *homes) close(h *home) {
 	hs.list, hs.looks = hs.list[:end], hs.looks[:end]
 }
 
-// gone ends the lines of a node.
+// gone ends the lines of a node that is down.
 func (hs *homes) gone(now limit.Instant, node int32, counters Counters) {
+	hs.end(now, node, counters, (*share.Home).Gone)
+}
+
+// end ends the lines of a node, by share.Home.Gone or Away.
+func (hs *homes) end(now limit.Instant, node int32, counters Counters, f func(*share.Home, *decide.Params, *share.Rule, int32, limit.Instant)) {
 	for _, h := range hs.list {
 		if p, r, ok := counters.Rule(now, h.Limit, h.Variant); ok {
-			h.Gone(p, r, node, now)
+			f(&h.Home, p, r, node, now)
 		}
 		hs.touch(h)
 	}
@@ -277,8 +286,12 @@ func (n *Node) checkHome(now limit.Instant, h *home, fell bool, out Outbox) {
 	first, heir := n.owner(h)
 	n.audience = audience{n, h, r, now, fell, out}
 	pool := n.pool(now)
-	if pool.Missing == 0 && now < h.early {
+	switch {
+	case n.holding:
+	case now < h.early:
 		pool.Missing, pool.Moving = newsTime, true
+	case h.Handed():
+		pool.Missing = 0 // the former home passes on what the late ones say
 	}
 	h.Check(p, r, now, pool, self, heir, &n.audience)
 	if rest := h.Rest(now); first == self && !n.holding {
@@ -302,7 +315,7 @@ func (n *Node) owner(h *home) (first, heir int32) {
 func (n *Node) pool(now limit.Instant) share.Pool {
 	switch {
 	case !n.holding:
-		return share.Pool{}
+		return share.Pool{Missing: lateTime}
 	case now.Sub(n.heldSince) < share.Hold:
 		return share.Pool{Missing: share.Hold}
 	}

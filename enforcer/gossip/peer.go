@@ -26,6 +26,7 @@ type peer struct {
 	heard        bool
 	lastHeard    limit.Instant
 	settled      bool // it has joined: before that it is nobody's home
+	away         bool // it cannot be reached, and may be taking tokens all the same
 
 	greetAt limit.Instant // when to tell it our name and seed
 	pull    pull          // what we ask of it

@@ -3,6 +3,7 @@ package gossip
 import (
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/ring"
+	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
 // MemberState is what membership knows of a member. The zero value is no state.
@@ -137,11 +138,20 @@ func (n *Node) rebuild(now limit.Instant) {
 	n.holding = holds
 }
 
-// endUnreachable ends the lines of those who are down.
+// endUnreachable ends the lines of those who are down, or has them go on by
+// themselves, once for each time that they are lost.
 func (n *Node) endUnreachable(now limit.Instant) {
-	for _, p := range n.byAddr {
-		if p.State == Unreachable && !n.holding {
+	for _, p := range n.peers {
+		switch {
+		case p == nil:
+		case p.State != Unreachable:
+			p.away = false
+		case !n.holding:
+			p.away = false
 			n.homes.gone(now, p.number, n.counters)
+		case !p.away:
+			p.away = true
+			n.homes.end(now, p.number, n.counters, (*share.Home).Away)
 		}
 	}
 }

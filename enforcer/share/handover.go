@@ -48,6 +48,9 @@ func (h *Home) takeOver(p *decide.Params, r *Rule, rep *Report, now limit.Instan
 	h.handing.guessed = 0
 }
 
+// Handed says that the former home has handed the counter over to this one.
+func (h *Home) Handed() bool { return h.handed }
+
 // Late is how many tokens were reported since the counter was handed over.
 func (h *Home) Late() int64 {
 	late := h.handing.late

@@ -130,8 +130,6 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	h.at = now
 	if h.ghost.Rate > 0 && h.handing.guessing {
 		h.handing.guessed += h.ghost.Rate * d
-	} else if h.ghost.Rate > 0 && r.refill { // it is told late what those took, if they did
-		h.clips.add(h.ghost.Rate*d, r.rate, now)
 	}
 	h.rest += h.rate * d
 	h.consumed += h.rate * d
@@ -139,7 +137,8 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	h.rest = spill(p, h.state, was, now, h.rest)
 	if r.refill {
 		if lost := before + (r.rate-h.rate)*d - (p.Level(h.state, now) - h.rest); lost > 1e-6 {
-			h.clips.add(lost, r.rate, now)
+			full := min(d, lost/max(r.rate-h.rate, 1e-6)) // for so long at the end
+			h.clips.add(lost, r.rate, limit.Span(full*float64(limit.Second)), now)
 		}
 	}
 }
@@ -275,7 +274,7 @@ func (h *Home) refund(r *Rule, l *line, d float64, age limit.Span, now limit.Ins
 	if d <= 0 || !r.refill {
 		return 0
 	}
-	return h.clips.take(min(d, h.clips.total-l.clipped, r.rate*seconds(age+limit.Millisecond)), age, now)
+	return h.clips.take(min(d, h.clips.total-l.clipped, r.rate*seconds(age+limit.Millisecond)), r.rate, age, now)
 }
 
 // measure notes how many tokens were admitted that were not there: those by which
@@ -325,6 +324,26 @@ func (h *Home) Gone(p *decide.Params, r *Rule, node int32, now limit.Instant) {
 		l := &h.lines[i]
 		h.setLine(p, r, l, Line{Taken: int64(l.at(now)), At: now}, 0, false)
 	}
+}
+
+// Away says that a node cannot be reached and may be taking tokens all the same: it
+// is supposed to go on, with its part of what comes in while there is not enough. The
+// rate that it said last is wrong by a little, for long.
+func (h *Home) Away(p *decide.Params, r *Rule, node int32, now limit.Instant) {
+	if i, ok := h.find(node); ok && h.lines[i].Demand > 0 {
+		h.settle(p, r, now)
+		l := &h.lines[i]
+		next := Line{Taken: int64(l.at(now)), Rate: l.Rate, Demand: l.Demand, At: now}
+		if h.thinned(p, r, now) {
+			next.Rate = r.rate * l.Demand / h.demand
+		}
+		h.setLine(p, r, l, next, 0, false)
+	}
+}
+
+// thinned says whether nodes refuse some of what they are asked for.
+func (h *Home) thinned(p *decide.Params, r *Rule, now limit.Instant) bool {
+	return r.flow && h.demand > 0 && r.chance(h.level(p, now)+r.slack, h.demand, 1) < 1
 }
 
 // Left returns which part of the burst is left.

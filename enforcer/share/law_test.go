@@ -1,6 +1,7 @@
 package share_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -70,6 +71,71 @@ func TestTokensAreConserved(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The home neither loses tokens nor invents them: in an overload from a full bucket
+// what it knows to be left is, on average, what is left; however the load is spread,
+// and whatever nodes take before it tells them to speak.
+func TestTheHomeKnowsWhatIsLeft(t *testing.T) {
+	for _, nodes := range []int{10, 50} {
+		for _, times := range []float64{2, 10} {
+			for _, skewed := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%d nodes, %gx, skewed %v", nodes, times, skewed), func(t *testing.T) {
+					c := newPool(bucket(1000, limit.Second, 1000), nodes, false, 1).drive()
+					c.link = lan
+					weights := make([]float64, nodes)
+					for i := range weights {
+						weights[i] = 1
+						if skewed {
+							weights[i] = 1 / float64(i+1)
+						}
+					}
+					c.spread(1000*times, 5*limit.Second, weights...)
+					known, left, was, off, n := false, 1000., int64(0), 0., 0.
+					c.Every(c.Now(), limit.Millisecond, func() bool {
+						taken := int64(0)
+						for _, n := range c.nodes {
+							taken += n.taken
+						}
+						left = min(1000, left+1) - float64(taken-was)
+						if was = taken; known {
+							off += c.homeLevel() - left
+							n++
+						}
+						return true
+					})
+					c.Run(1500 * limit.Millisecond)
+					known = true
+					c.Run(3500 * limit.Millisecond)
+					near(t, "what the home believes too much", off/n, 0, 10)
+				})
+			}
+		}
+	}
+}
+
+// While no home answers, what each node takes of what is left must not be taken again
+// by all the others: each supposes that they do as it does.
+func TestWithoutAHomeNodesTakeNoMoreThanComesIn(t *testing.T) {
+	for _, skewed := range []bool{false, true} {
+		for seed := range uint64(5) {
+			c := newPool(bucket(1000, limit.Second, 1000), 10, false, seed).drive()
+			c.link = lan
+			weights := make([]float64, 10)
+			for i := range weights {
+				weights[i] = 1
+				if skewed {
+					weights[i] = 1 / float64(i+1)
+				}
+			}
+			c.spread(10_000, 3*limit.Second, weights...)
+			c.Run(3 * limit.Second)
+			c.link = func(int) sim.Link { return sim.Link{Loss: 1} }
+			during := c.spread(10_000, 3*limit.Second, weights...)
+			c.Run(3 * limit.Second)
+			near(t, fmt.Sprintf("skewed %v, seed %d: what was admitted in 3 s", skewed, seed), float64(admitted(during)), 3000, 90)
+		}
+	}
 }
 
 // allowedOff is how wrong a view may be of a counter that nothing comes in to: a

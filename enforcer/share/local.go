@@ -41,6 +41,7 @@ type Local struct {
 	exactUntil limit.Instant // the home asks to be told exactly
 	quiet      bool          // the next report hands the counter back to silence
 	must       bool          // the next report is due
+	unheard    bool          // a report was lost since the home has spoken
 
 	// Since the counter has another home, until that one has answered: what the
 	// former one had not been told of then, and what had been taken.
@@ -73,9 +74,10 @@ func (l *Local) Start(r *Rule, now limit.Instant, s decide.State, taken int64, u
 	if taken == 0 { // then it is others that took what is gone, or it was told
 		own = decide.State{}
 	}
+	taken, since := r.lately(taken, untold)
 	*l = Local{
-		at: now, own: own, chance: 1, taken: min(taken, int64(math.Ceil(untold))), unsaid: untold,
-		admitAt: now, leakAt: now, firstTaken: now, started: now, must: untold >= r.depth, Era: era,
+		at: now, own: own, chance: 1, taken: taken, unsaid: untold,
+		admitAt: now, leakAt: now, firstTaken: now.Add(-since), started: now, must: untold >= r.depth, Era: era,
 	}
 }
 
@@ -212,8 +214,9 @@ func (l *Local) leakUnsaid(r *Rule, now limit.Instant) {
 		l.unsaid = max(0, l.unsaid-r.leak*since(l.leakAt, now))
 	}
 	l.leakAt = now
-	if l.silent(now) { // what has leaked is never told
-		l.taken = min(l.taken, l.said.Taken+int64(math.Ceil(l.unsaid)))
+	if r.leak > 0 && l.silent(now) && l.taken > l.said.Taken {
+		taken, since := r.lately(l.taken-l.said.Taken, l.unsaid)
+		l.taken, l.firstTaken = l.said.Taken+taken, max(l.firstTaken, now.Add(-since))
 	}
 }
 
@@ -229,8 +232,9 @@ func (l *Local) Hear(p *decide.Params, r *Rule, s decide.State, now limit.Instan
 	l.Heir = l.Heir || told.Heir
 	l.moved = l.moved && !told.Line
 	l.rate, l.demand, l.others = told.Rate, told.Demand, told.Others
-	l.heard, l.known = now, true
+	l.heard, l.known, l.unheard = now, true, false
 	if told.Exact {
+		l.must = l.must || l.silent(now) && l.Owes(now)
 		l.exactUntil = now.Add(warmTime)
 		l.warmUntil = max(l.warmUntil, l.exactUntil)
 	}

@@ -218,6 +218,7 @@ func (l *Local) Owes(now limit.Instant) bool {
 // settled.
 func (l *Local) Report(p *decide.Params, r *Rule, s decide.State, now limit.Instant) Report {
 	level := l.level(p, r, s, now)
+	l.presume(r, level, now)
 	rep := Report{Taken: l.taken, Level: level - r.slack, Era: l.Era, Fresh: l.Fresh(now)}
 	if !l.quiet {
 		rep.Rate = Round(l.rateToSay(r, level, now))
@@ -255,8 +256,8 @@ func (l *Local) rateToSay(r *Rule, level float64, now limit.Instant) float64 {
 	switch {
 	case rate*admitTime >= 5 && rate*pause <= 4:
 		return rate
-	case l.asked.sure() && !r.slow && level >= 1 && l.chanceAt(r, level, now) >= 1:
-		return l.asked.rate(now)
+	case l.asked.sure() && !r.slow && level >= 1:
+		return l.asked.rate(now) * l.chanceAt(r, level, now)
 	}
 	return 0
 }
@@ -271,7 +272,16 @@ func (l *Local) publish(r *Rule, level float64, rep *Report, now limit.Instant) 
 }
 
 // Again says that the last report may have been lost.
-func (l *Local) Again() { l.must = true }
+func (l *Local) Again() { l.must, l.unheard = true, true }
+
+// presume has the others admit with the same chance as this node, while the home does
+// not answer. Otherwise each node would make good by itself what is wrong with the
+// sum of all rates, or left above the reserve, and all of them together many times.
+func (l *Local) presume(r *Rule, level float64, now limit.Instant) {
+	if chance := l.chanceAt(r, level, now); l.unheard && r.flow && chance < 1 {
+		l.rate = chance * l.demand
+	}
+}
 
 // Round returns the nearest rate that fits the wire: 24 bits of a float32, or
 // 1 part in 65,000.

@@ -149,8 +149,9 @@ func (r *Rule) Alone() bool { return r.nodes == 0 }
 // and all nodes together are asked for all tokens per second, of which part is
 // asked for elsewhere, above 0: what comes in, and what lies above the level that
 // is aimed at spread over some time, as a part of what is asked for. All nodes
-// come to the same result.
+// come to the same result, but for one that is nearly alone: it may use all.
 func (r *Rule) chance(left, all, part float64) float64 {
+	part = min(1, 2*part) // the same for all, but for one that is asked for most of it
 	above := left - r.reserve*part
 	v := above / (r.settle * part)
 	if r.flow {
@@ -174,6 +175,18 @@ func (r *Rule) LeakTime(untold float32) limit.Span {
 		return 0
 	}
 	return limit.Span(min(float64(untold)/r.leak, 1e6) * float64(limit.Second))
+}
+
+// lately returns how many of the tokens that were taken without a word are told
+// once there is a reason to, and since when they were taken. Untold is what is left
+// of them after the leak. What leaked while the counter was full is not missing, but
+// the node does not know until when that was: the home does, and refunds it.
+func (r *Rule) lately(taken int64, untold float64) (told int64, since limit.Span) {
+	if r.leak == 0 || untold == 0 {
+		return min(taken, int64(math.Ceil(untold))), 0
+	}
+	leaked := min(float64(taken)-untold, r.leak*seconds(clipTime))
+	return int64(math.Ceil(untold + max(0, leaked))), limit.Span(max(0, leaked) / r.leak * float64(limit.Second))
 }
 
 // MustTell says that more tokens are untold than may be.

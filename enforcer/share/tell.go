@@ -55,7 +55,7 @@ func (h *Home) Check(p *decide.Params, r *Rule, now limit.Instant, pool Pool, se
 		return
 	}
 	if h.young {
-		h.takeStock(now, pool)
+		h.takeStock(p, r, now, pool)
 	}
 	touched, active := h.expire(p, r, now, pool)
 	h.measure(p, r, now)
@@ -88,7 +88,7 @@ func (h *Home) exactBelow(r *Rule) float64 { return min(max(.5, 1-2.5/r.full), .
 
 // takeStock ends the time of registration: what those who registered believe of
 // the others, and nobody registered, is supposed to go on for a while.
-func (h *Home) takeStock(now limit.Instant, pool Pool) {
+func (h *Home) takeStock(p *decide.Params, r *Rule, now limit.Instant, pool Pool) {
 	h.handing.guessing = pool.Moving
 	if h.young = false; pool.Missing == 0 {
 		return // whoever did not is known to be gone
@@ -101,6 +101,9 @@ func (h *Home) takeStock(now limit.Instant, pool Pool) {
 		demand = 0
 	}
 	h.setGhost(max(0, rate), max(0, demand), now)
+	if h.ghost.Demand > 0 && h.thinned(p, r, now) { // as Away does
+		h.setGhost(r.rate*h.ghost.Demand/h.demand, h.ghost.Demand, now)
+	}
 }
 
 // expire ends lines that were not heard of for too long. It returns how many

@@ -147,3 +147,54 @@ func TestNodesAgreeAfterQuiet(t *testing.T) {
 		}
 	}
 }
+
+// Nodes notice at different times that a home is gone, and tell the new one so.
+func TestTheCrashOfAHomeAdmitsNoMore(t *testing.T) {
+	const breaks = 5 * s1
+	for _, spread := range []Spread{Uniform(), Zipf()} {
+		sum := 0.0
+		for seed := range uint64(4) {
+			s := Scenario{
+				Name: "crash", Nodes: 10, Limit: PerSecond(1000), Load: Constant(10), Spread: spread, Duration: 8 * s1,
+				Faults: []Fault{{breaks, func(p *Pool) { p.Crash(p.Home(0)) }}},
+			}
+			r, err := Run(s, Engine, seed+1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += r.Over(s1, breaks, s.Duration)
+			if _, least, _ := r.Course(breaks, s.Duration); least < .85 {
+				t.Errorf("%s, seed %d: %v of the limit in one second", spread.Name, seed+1, least)
+			}
+		}
+		if mean := sum / 4; mean > .3 {
+			t.Errorf("%s: %.2f %% of the limit too much in the worst second, mean of four runs", spread.Name, mean)
+		}
+	}
+}
+
+// Each side of a network that is split leaves to the other one what that takes, and
+// not a little more each second; also when it relies no more on what was said last.
+func TestTwoHalvesTogetherAdmitTheLimit(t *testing.T) {
+	for _, spread := range []Spread{Uniform(), Zipf()} {
+		for seed := range uint64(3) {
+			s := Scenario{
+				Name: "cut", Nodes: 10, Limit: PerSecond(1000), Load: Constant(10), Spread: spread, Duration: 18 * s1,
+				Faults: []Fault{
+					{4 * s1, func(p *Pool) { p.Cut([]int{0, 1, 2, 3, 4}) }},
+					{9 * s1, (*Pool).notice}, // which says nothing new
+				},
+			}
+			r, err := Run(s, Engine, seed+1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if part, _, _ := r.Course(15500*ms, s.Duration); part < .9 {
+				t.Errorf("%s, seed %d: %.3f of the limit was admitted in the end", spread.Name, seed+1, part)
+			}
+			if part, _, most := r.Course(4*s1, s.Duration); part < .92 || part > 1.03 || most > 1.15 {
+				t.Errorf("%s, seed %d: %.3f of the limit was admitted, %.3f in one second", spread.Name, seed+1, part, most)
+			}
+		}
+	}
+}
