@@ -49,7 +49,7 @@ const (
 
 	// silentPart of a limit's rate may be taken by all nodes together without a
 	// word, and silentDepth of its burst at once.
-	silentPart, silentDepth = 0.25, 0.1
+	silentPart, silentDepth = 0.4, 0.1
 
 	// largeBurst is how many tokens of a bucket's burst there are for each node where
 	// each may take one without a word, whatever silentDepth says.

@@ -21,9 +21,9 @@ func TestWhenTheHomeHearsOfACounter(t *testing.T) {
 	}{
 		{"a burst below a tenth of a node's part", 1e5, 3 * limit.Millisecond, false}, // 300 of 333
 		{"a burst above it", 1e5, 5 * limit.Millisecond, true},
-		{"less for ever than a quarter of a node's part", 800, 10 * limit.Second, false}, // of 833
-		{"more than that for a while", 1000, limit.Second, false},                        // 167 of 333
-		{"more than that for longer", 1000, 4 * limit.Second, true},
+		{"less for ever than two fifths of a node's part", 1300, 10 * limit.Second, false}, // of 1333
+		{"more than that for a while", 1500, limit.Second, false},                          // 167 of 333
+		{"more than that for longer", 1500, 4 * limit.Second, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPool(bucket(10_000, limit.Second, 10_000), 3, false, 1).drive()
