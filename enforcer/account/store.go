@@ -19,7 +19,7 @@ const (
 
 	// BytesPerShared is what sharing a counter costs more, while it is near its
 	// limit or in use by several nodes.
-	BytesPerShared = int(unsafe.Sizeof(local{}))
+	BytesPerShared = int(unsafe.Sizeof(local{})) + wordSize
 
 	// BytesPerShard is what each shard costs at most beside its counters.
 	BytesPerShard = 10<<10 + 128

@@ -104,8 +104,10 @@ func (l *Local) pause(p *decide.Params, r *Rule, s decide.State, now limit.Insta
 		margin := 1.0
 		if !l.near(r, level, now) && !l.soon(r, level, now) {
 			margin = r.margin(level, l.nodes(r)) * coarse / tolerance
-			little := admitTime * math.Log(l.admitRate(now)/(littleLeft*r.leak)) // when it is taken back
-			rest = min(rest, max(spanOf(max(0, little)), l.warmUntil.Sub(now)))
+			if admits := l.admitRate(now); r.leak > 0 && admits > 0 { // when it is taken back
+				little := admitTime * math.Log(admits/(littleLeft*r.leak))
+				rest = min(rest, max(spanOf(max(0, little)), l.warmUntil.Sub(now)))
+			}
 		}
 		ahead := float64(l.taken) - l.said.at(now) + margin
 		return min(rest, spanOf(max(0, ahead)/l.said.Rate))
