@@ -6,7 +6,6 @@ import (
 
 	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
-	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
 // entry is one counter: a cache line, without pointers, so that the garbage
@@ -79,8 +78,7 @@ type shard struct {
 	free    uint32   // first free slot below slots, or none
 	changed []uint32 // slots whose entries are dirty, each once
 	locals  locals
-	counter share.Counter // that is handed over
-	era     uint32        // of the newest Local
+	era     uint32 // of the newest Local
 
 	wheel            wheel
 	usage            usages

@@ -139,7 +139,7 @@ func (s *Store) hand(sh *shard, rows []meterRow, now limit.Instant, e *entry, f 
 	}
 	row := &rows[ref]
 	place := e.local &^ sharedBit
-	c := &sh.counter // and not one of its own, which would be garbage each time
+	c := &s.handed[sh.number] // and not one of its own, which would be garbage each time
 	*c = share.Counter{
 		ID:     share.ID{Key: e.key, Limit: row.id.limit, Variant: row.id.variant},
 		Params: row.params, Rule: &row.rule, State: &e.state, Local: &sh.locals.at(place).Local,

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
 const (
@@ -82,6 +83,7 @@ type Store struct {
 	awake            atomic.Bool // Wake was called since Changed was
 	wake             func()
 	sweep, flush     cursor
+	handed           []share.Counter // by shard: the one that is being handed over
 }
 
 // cursor is a place in the store: of the Locals of a shard, or of its slots.
@@ -128,6 +130,7 @@ func New(o Options) (*Store, error) {
 		s.shards[i].number = i
 		s.shards[i].clear()
 	}
+	s.handed = make([]share.Counter, o.Shards)
 	s.sharing, s.changed = newBitmap(o.Shards), newBitmap(o.Shards)
 	s.meters.Store(&meterTable{})
 	return s, nil
