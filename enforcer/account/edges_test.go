@@ -17,3 +17,10 @@ func TestSweepHandsNoCounterOverTwice(t *testing.T) {
 		}
 	}
 }
+
+// What is read at each decision is then on the same lines of every shard.
+func TestAShardIsWholeCacheLines(t *testing.T) {
+	if rest := account.ShardSize % 64; rest != 0 {
+		t.Errorf("a shard of %d bytes is %d beyond whole lines of 64", account.ShardSize, rest)
+	}
+}

@@ -13,3 +13,6 @@ func (s *Store) Has(key limit.Key) bool {
 	_, e := sh.lookup(key)
 	return e != nil
 }
+
+// ShardSize is the size of a shard in bytes.
+const ShardSize = shardSize

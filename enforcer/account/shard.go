@@ -84,7 +84,7 @@ type shard struct {
 	usage            usages
 	evicted, expired uint64
 
-	_ [64]byte // keeps neighbours off this cache line
+	_ [120]byte // keeps neighbours off this cache line, and makes shards whole lines
 }
 
 // clear makes the shard empty. Eras and counts go on.
