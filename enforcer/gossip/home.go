@@ -285,15 +285,7 @@ func (n *Node) checkHome(now limit.Instant, h *home, fell bool, out Outbox) {
 	}
 	first, heir := n.owner(h)
 	n.audience = audience{n, h, r, now, fell, out}
-	pool := n.pool(now)
-	switch {
-	case n.holding:
-	case now < h.early:
-		pool.Missing, pool.Moving = newsTime, true
-	case h.Handed():
-		pool.Missing = 0 // the former home passes on what the late ones say
-	}
-	h.Check(p, r, now, pool, self, heir, &n.audience)
+	h.Check(p, r, now, n.pool(now, h), self, heir, &n.audience)
 	if rest := h.Rest(now); first == self && !n.holding {
 		n.homes.looks[h.place] = now.Add(rest)
 	}
@@ -311,9 +303,13 @@ func (n *Node) owner(h *home) (first, heir int32) {
 	return h.first, h.heir
 }
 
-// pool returns what homes have to know of nodes that cannot be reached.
-func (n *Node) pool(now limit.Instant) share.Pool {
+// pool returns what a home has to know of nodes that cannot be reached.
+func (n *Node) pool(now limit.Instant, h *home) share.Pool {
 	switch {
+	case !n.holding && now < h.early:
+		return share.Pool{Missing: newsTime, Moving: true}
+	case !n.holding && h.Handed():
+		return share.Pool{} // the former home passes on what the late ones say
 	case !n.holding:
 		return share.Pool{Missing: lateTime}
 	case now.Sub(n.heldSince) < share.Hold:

@@ -90,7 +90,8 @@ const (
 // pause returns for how long time alone makes nothing wrong that was said.
 func (l *Local) pause(p *decide.Params, r *Rule, s decide.State, now limit.Instant) limit.Span {
 	level, rest := l.level(p, r, s, now), longestRest
-	switch near := l.near(r, level, now); {
+	near := l.near(r, level, now)
+	switch {
 	case l.must:
 		return 0
 	case l.said.Rate == 0 && l.said.Demand == 0: // it may be forgotten then
@@ -102,8 +103,8 @@ func (l *Local) pause(p *decide.Params, r *Rule, s decide.State, now limit.Insta
 	}
 	if l.said.Rate > 0 { // as if no request came any more
 		margin := 1.0
-		if !l.near(r, level, now) && !l.soon(r, level, now) {
-			margin = r.margin(level, l.nodes(r)) * coarse / tolerance
+		if !near && !l.soon(r, level, now) {
+			margin = r.farMargin(level, l.nodes(r))
 			if admits := l.admitRate(now); r.leak > 0 && admits > 0 { // when it is taken back
 				little := admitTime * math.Log(admits/(littleLeft*r.leak))
 				rest = min(rest, max(spanOf(max(0, little)), l.warmUntil.Sub(now)))
@@ -157,11 +158,10 @@ func (l *Local) pressing(p *decide.Params, r *Rule, s decide.State, now limit.In
 // or so high that others go without for nothing.
 func (l *Local) off(r *Rule, level float64, soon bool, now limit.Instant) bool {
 	expected := l.said.at(now)
-	margin := r.margin(level, l.nodes(r))
 	if !soon {
-		return math.Abs(float64(l.taken)-expected) >= margin*coarse/tolerance
+		return math.Abs(float64(l.taken)-expected) >= r.farMargin(level, l.nodes(r))
 	}
-	if math.Abs(float64(l.taken)-expected) >= margin {
+	if math.Abs(float64(l.taken)-expected) >= r.margin(level, l.nodes(r)) {
 		return true
 	}
 	extrapolated := expected - float64(l.said.Taken)

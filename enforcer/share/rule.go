@@ -222,6 +222,11 @@ func (r *Rule) margin(left, nodes float64) float64 {
 	return max(0.5, tolerance*max(left, r.rate*settleTime)/math.Sqrt(nodes))
 }
 
+// farMargin is the margin of a counter that will not be near its limit soon.
+func (r *Rule) farMargin(left, nodes float64) float64 {
+	return r.margin(left, nodes) * coarse / tolerance
+}
+
 // level returns how many tokens are left of a counter, in fractions, below zero
 // in debt, and above the burst by what the rule lends to a small one.
 func (r *Rule) level(p *decide.Params, s decide.State, now limit.Instant) float64 {

@@ -15,6 +15,8 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/internal/membership"
 )
 
+// Time in these tests is that of synctest: Sleep waits for nothing, it moves the clock.
+
 // The halves of a pool that was split for shorter and for longer than memberlist
 // remembers the dead find each other again.
 func TestASplitHeals(t *testing.T) {
