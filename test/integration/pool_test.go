@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -200,26 +202,31 @@ func (p *pool) check(i int, client string, cost int) (code int, remaining int64)
 	return resp.StatusCode, answer.Remaining
 }
 
-// freePort returns a loopback address that nobody listens on.
+// lastPort is the newest port that freePort has tried. The system gives connections
+// ports from 32768 on: of those one could be taken before it is listened at.
+var lastPort atomic.Int32
+
+func init() { lastPort.Store(20_000 + int32(os.Getpid())%10_000) }
+
+// freePort returns an address that nothing listens at.
 func freePort(w *world, network string) string {
 	w.Helper()
-	var address net.Addr
-	var err error
-	if network == "udp" {
-		var c net.PacketConn
-		if c, err = net.ListenPacket(network, "127.0.0.1:0"); err == nil {
-			address, err = c.LocalAddr(), c.Close()
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", lastPort.Add(1))
+		var held io.Closer
+		var err error
+		if network == "udp" {
+			held, err = net.ListenPacket(network, address)
+		} else {
+			held, err = net.Listen(network, address)
 		}
-	} else {
-		var l net.Listener
-		if l, err = net.Listen(network, "127.0.0.1:0"); err == nil {
-			address, err = l.Addr(), l.Close()
+		if err == nil {
+			_ = held.Close()
+			return address
 		}
 	}
-	if err != nil {
-		w.Fatal(err)
-	}
-	return address.String()
+	w.Fatal("no port is free")
+	return ""
 }
 
 // enforcerKubeconfig returns the path of a kubeconfig with the rights that
