@@ -60,6 +60,8 @@ type scratch struct {
 	req  request.Request
 	http request.HTTP
 	ans  request.Answer
+
+	fields quotafields.Writer
 }
 
 // New returns a handler for POST /v1/check/{domain} and /v1/auth/{domain}.
@@ -105,7 +107,7 @@ func (h *handler) serve(read func(*http.Request, *scratch) error, write func(htt
 			return
 		}
 		h.options.Decider.Decide(&s.req, &s.ans)
-		for _, f := range quotafields.Of(&s.ans) {
+		for _, f := range s.fields.Of(&s.ans) {
 			w.Header().Set(f.Name, f.Value)
 		}
 		if h.options.Node != "" {

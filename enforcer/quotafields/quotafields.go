@@ -15,9 +15,25 @@ import (
 // Field is one HTTP field.
 type Field struct{ Name, Value string }
 
+// Writer writes fields. It remembers what is the same in all answers about a quota.
+// Its zero value is ready for use; it is not safe for concurrent use.
+type Writer struct {
+	quotas request.PerQuota[quota]
+	fields []Field
+}
+
+// quota is what is written of a quota: the values of RateLimit-Policy and
+// X-RateLimit-Limit, and its name as RateLimit begins. Empty strings are of a quota
+// that a structured field cannot hold.
+type quota struct{ policy, name, limit string }
+
+// maxInteger is the largest integer of a structured field (RFC 9651, section 3.3.1).
+const maxInteger = 999_999_999_999_999
+
 // Of returns the fields for an answer: those of the limit that decided. An answer
-// without such a limit, or from an unlimited override, has none.
-func Of(ans *request.Answer) []Field {
+// without such a limit, or from an unlimited override, has none. They are valid
+// until the next call.
+func (w *Writer) Of(ans *request.Answer) []Field {
 	v := &ans.Verdict
 	if v.Quota == nil || v.Quota.Requests == limit.MaxAmount {
 		return nil
@@ -26,23 +42,39 @@ func Of(ans *request.Answer) []Field {
 	if v.Denied {
 		reset = v.RetryAfter
 	}
-	fields := make([]Field, 0, 6)
-	if policy, ok := list(policyItem(v.Quota)); ok {
-		fields = append(fields, Field{"RateLimit-Policy", policy})
+	q := w.quotas.Of(v.Quota, describe)
+	fields := w.fields[:0]
+	if q.policy != "" {
+		fields = append(fields, Field{"RateLimit-Policy", q.policy})
 	}
-	if state, ok := list(stateItem(v, reset)); ok {
-		fields = append(fields, Field{"RateLimit", state})
+	if q.name != "" && v.Remaining <= maxInteger {
+		fields = append(fields, Field{"RateLimit", q.state(int64(v.Remaining), reset)})
 	}
 	if after, ok := RetryAfter(v); ok {
 		fields = append(fields, Field{"Retry-After", after})
 	}
-	fields = append(fields,
-		Field{"X-RateLimit-Limit", strconv.FormatInt(int64(v.Quota.Requests), 10)},
-		Field{"X-RateLimit-Remaining", strconv.FormatInt(int64(v.Remaining), 10)})
+	fields = append(fields, Field{"X-RateLimit-Limit", q.limit}, Field{"X-RateLimit-Remaining", strconv.FormatInt(int64(v.Remaining), 10)})
 	if reset != limit.Forever {
 		fields = append(fields, Field{"X-RateLimit-Reset", strconv.FormatInt(reset.CeilSeconds(), 10)})
 	}
+	w.fields = fields
 	return fields
+}
+
+// state is the value of RateLimit.
+func (q *quota) state(remaining int64, reset limit.Span) string {
+	b := make([]byte, 0, 128)
+	b = append(append(b, q.name...), ";r="...)
+	b = strconv.AppendInt(b, remaining, 10)
+	if reset != limit.Forever {
+		b = strconv.AppendInt(append(b, ";t="...), reset.CeilSeconds(), 10)
+	}
+	return string(b)
+}
+
+func describe(q *request.Quota) quota {
+	name := httpsfv.NewItem(Name(q))
+	return quota{list(policyItem(q)), list(name), strconv.FormatInt(int64(q.Requests), 10)}
 }
 
 // RetryAfter returns the value of Retry-After for a verdict: whole seconds, at
@@ -70,18 +102,11 @@ func policyItem(q *request.Quota) httpsfv.Item {
 	return item
 }
 
-func stateItem(v *request.Verdict, reset limit.Span) httpsfv.Item {
-	item := httpsfv.NewItem(Name(v.Quota))
-	item.Params.Add("r", int64(v.Remaining))
-	if reset != limit.Forever {
-		item.Params.Add("t", reset.CeilSeconds())
-	}
-	return item
-}
-
-// list writes a list of one item. A name that a structured field cannot hold has
-// no field.
-func list(item httpsfv.Item) (string, bool) {
+// list writes a list of one item; "" of one that a structured field cannot hold.
+func list(item httpsfv.Item) string {
 	value, err := httpsfv.Marshal(httpsfv.List{item})
-	return value, err == nil
+	if err != nil {
+		return ""
+	}
+	return value
 }

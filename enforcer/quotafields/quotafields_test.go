@@ -11,13 +11,16 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/request"
 )
 
-func TestOf(t *testing.T) {
+func TestFields(t *testing.T) {
 	plain := request.Quota{Policy: "shop", Limit: "per-client", Requests: 10, Burst: 10, Per: limit.Second}
 	burst, short, odd := plain, plain, plain
 	burst.Burst, burst.Per = 50, 90*limit.Minute
 	short.Per = 250 * limit.Millisecond
 	odd.Limit = "é"
 	unlimited := request.Quota{Requests: limit.MaxAmount}
+	huge := plain
+	huge.Requests, huge.Burst = 1e15, 1e15
+	var writer quotafields.Writer // what it remembers of one answer is right in the next
 	for name, tc := range map[string]struct {
 		verdict request.Verdict
 		want    []quotafields.Field
@@ -74,13 +77,17 @@ func TestOf(t *testing.T) {
 				{"X-RateLimit-Remaining", "0"},
 			},
 		},
+		"more than a structured field can hold": {
+			request.Verdict{Quota: &huge, Remaining: 1e15, ResetAfter: limit.Second},
+			[]quotafields.Field{{"X-RateLimit-Limit", "1000000000000000"}, {"X-RateLimit-Remaining", "1000000000000000"}, {"X-RateLimit-Reset", "1"}},
+		},
 		"a name that a structured field cannot hold": {
 			request.Verdict{Quota: &odd, Remaining: 1, ResetAfter: limit.Second},
 			[]quotafields.Field{{"X-RateLimit-Limit", "10"}, {"X-RateLimit-Remaining", "1"}, {"X-RateLimit-Reset", "1"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := quotafields.Of(&request.Answer{Verdict: tc.verdict})
+			got := writer.Of(&request.Answer{Verdict: tc.verdict})
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("fields (-want +got):\n%s", diff)
 			}

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 
+	"github.com/sluice-dev/sluice/enforcer/quotafields"
 	"github.com/sluice-dev/sluice/enforcer/request"
 )
 
@@ -66,6 +67,9 @@ type Server struct {
 type scratch struct {
 	req request.Request
 	ans request.Answer
+
+	limits request.PerQuota[*rlsv3.RateLimitResponse_RateLimit]
+	fields quotafields.Writer
 }
 
 // services are the names under which probes ask for health: the whole server, the
@@ -126,7 +130,7 @@ func (s *Server) ShouldRateLimit(_ context.Context, in *rlsv3.RateLimitRequest) 
 	}
 	s.options.Decider.Decide(&w.req, &w.ans)
 	s.observe(w.ans.Outcome.String(), began)
-	return response(&w.ans), nil
+	return w.response(), nil
 }
 
 func (s *Server) observe(outcome string, began time.Time) {

@@ -105,24 +105,27 @@ func ownLimit(o *ratelimitv3.RateLimitDescriptor_RateLimitOverride) (*request.Ow
 
 // response translates an answer. Statuses correspond to the descriptors one by
 // one. A denied call carries the fields that its client should see.
-func response(ans *request.Answer) *rlsv3.RateLimitResponse {
+func (w *scratch) response() *rlsv3.RateLimitResponse {
+	ans := &w.ans
 	out := &rlsv3.RateLimitResponse{
 		OverallCode: rlsv3.RateLimitResponse_OK,
 		Statuses:    make([]*rlsv3.RateLimitResponse_DescriptorStatus, len(ans.Descriptors)),
 	}
 	for i := range ans.Descriptors {
-		out.Statuses[i] = descriptorStatus(&ans.Descriptors[i])
+		out.Statuses[i] = w.descriptorStatus(&ans.Descriptors[i])
 	}
 	if ans.Outcome == request.Denied {
 		out.OverallCode = rlsv3.RateLimitResponse_OVER_LIMIT
-		for _, f := range quotafields.Of(ans) {
-			out.ResponseHeadersToAdd = append(out.ResponseHeadersToAdd, &corev3.HeaderValue{Key: f.Name, Value: f.Value})
+		fields := w.fields.Of(ans)
+		out.ResponseHeadersToAdd = make([]*corev3.HeaderValue, len(fields))
+		for i, f := range fields {
+			out.ResponseHeadersToAdd[i] = &corev3.HeaderValue{Key: f.Name, Value: f.Value}
 		}
 	}
 	return out
 }
 
-func descriptorStatus(v *request.Verdict) *rlsv3.RateLimitResponse_DescriptorStatus {
+func (w *scratch) descriptorStatus(v *request.Verdict) *rlsv3.RateLimitResponse_DescriptorStatus {
 	out := &rlsv3.RateLimitResponse_DescriptorStatus{Code: rlsv3.RateLimitResponse_OK}
 	if v.Quota == nil {
 		return out
@@ -132,7 +135,7 @@ func descriptorStatus(v *request.Verdict) *rlsv3.RateLimitResponse_DescriptorSta
 	}
 	out.LimitRemaining = uint32(min(v.Remaining, math.MaxUint32))
 	if v.Quota.Requests != limit.MaxAmount {
-		out.CurrentLimit = currentLimit(v.Quota)
+		out.CurrentLimit = w.limits.Of(v.Quota, currentLimit) // nobody changes it
 		out.DurationUntilReset = durationpb.New(v.ResetAfter.Duration())
 	}
 	return out
