@@ -57,14 +57,16 @@ func (w *wire) deliver(b *testing.B, now limit.Instant) {
 }
 
 // What sharing adds to a decision: 10,000 clients, each asking twice a second of the
-// 20 that it may, or all of them, or every tenth, of one in four seconds; and ten
-// nodes, at three of which each client asks for a third of what it may.
+// 20 that it may, or all of them, or every tenth, of one in four seconds; the same at
+// the pace of hack/bench; and ten nodes, at three of which each client asks for a third
+// of what it may.
 func BenchmarkSharing(b *testing.B) {
 	far, over := must(decide.TokenBucket(20, limit.Second, 20)), must(decide.TokenBucket(1, 4*limit.Second, 1))
 	third := must(decide.TokenBucket(15, 10*limit.Second, 15))
 	for _, c := range []sharing{
 		{"alone", 1, 1, 20, far, over, 0},
 		{"far", 3, 3, 20, far, over, 0},
+		{"as make cost", 3, 3, 36, far, over, 10},
 		{"tenth over", 3, 3, 20, far, over, 10},
 		{"all over", 3, 3, 20, far, over, 1},
 		{"third on ten", 10, 3, 5, third, over, 0},

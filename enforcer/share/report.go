@@ -60,16 +60,21 @@ func (l *Local) Due(p *decide.Params, r *Rule, s decide.State, now limit.Instant
 	}
 	l.leakUnsaid(r, now)
 	cold, silent := now >= l.warmUntil, l.silent(now)
-	if l.must || silent && l.unsaid >= r.depth {
-		l.warmUntil = max(l.warmUntil, now.Add(warmTime))
-		return true
-	}
-	if silent {
+	due := l.must || silent && l.unsaid >= r.depth
+	if silent && !due {
 		return false
 	}
 	level := l.level(p, r, s, now)
 	near := l.near(r, level, now)
 	soon := near || l.soon(r, level, now)
+	if due {
+		warm := farWarmTime
+		if soon || r.keep > 0 {
+			warm = warmTime
+		}
+		l.warmUntil = max(l.warmUntil, now.Add(warm))
+		return true
+	}
 	admits := l.admitRate(now)
 	if cold && admits < littleLeft*r.leak && !near {
 		l.quiet = true

@@ -52,8 +52,10 @@ const (
 	silentPart, silentDepth = 0.4, 0.1
 
 	// largeBurst is how many tokens of a bucket's burst there are for each node where
-	// each may take one without a word, whatever silentDepth says.
-	largeBurst = 5
+	// each may take up to silentTokens without a word, but not more together than
+	// silentMost of the burst, whatever silentDepth says: most clients are far from
+	// their limit all the time, and ask twice in a row now and then.
+	largeBurst, silentTokens, silentMost = 5, 2.5, 0.375
 
 	// smallest burst that counts can be shared with, in tokens that come in during
 	// one Delay; a smaller one is exceeded up to it, and paid back.
@@ -64,8 +66,9 @@ const (
 	longestPenance = 30
 
 	// warmTime is how long a node goes on telling exactly after there was a
-	// reason to.
-	warmTime = 3 * limit.Second
+	// reason to, and farWarmTime the same where the limit is far.
+	warmTime    = 3 * limit.Second
+	farWarmTime = 500 * limit.Millisecond
 
 	// heartbeat is the longest time between two reports of a node on a counter
 	// near its limit; for slow limits it is up to five times as long.
@@ -124,7 +127,7 @@ func NewRule(p *decide.Params, nodes int, delay limit.Span, cautious bool) Rule 
 		r.leak = silentPart * r.rate / r.nodes
 	}
 	if r.depth = max(0.5, silentDepth*r.burst/r.nodes); r.refill && r.burst >= largeBurst*r.nodes {
-		r.depth = max(r.depth, 1.5)
+		r.depth = max(r.depth, min(silentTokens, silentMost*r.burst/r.nodes))
 	}
 	r.slow = r.rate*settleTime < 1
 	r.pulse = min(max(heartbeat, limit.Span(0.5/r.rate*float64(limit.Second))), 5*heartbeat)
