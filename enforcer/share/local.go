@@ -30,7 +30,8 @@ type Local struct {
 	admits  float64 // tokens per second admitted, over admitTime, as of admitAt
 	admitAt limit.Instant
 	chance  float64 // of the last request; 1 where nothing was thinned
-	credit  float64 // of the thinning, 0 to 1
+	earned  float64 // by the last request, for credit
+	credit  float64 // tokens that may be admitted while requests are thinned; a request needs 1
 
 	taken      int64 // tokens admitted here, in all
 	said       Line  // what was published
@@ -65,6 +66,10 @@ type HomeRef struct {
 
 const (
 	admitTime = 0.3 // seconds
+
+	// creditDepth is how many tokens of credit are kept where nearly all requests are
+	// refused. Where nearly all are admitted it takes more to make up for a pause.
+	creditDepth = 2
 )
 
 // Start makes l the Local of a counter of which this node took tokens without a
@@ -144,11 +149,26 @@ func (l *Local) level(p *decide.Params, r *Rule, s decide.State, now limit.Insta
 // chanceAt returns with what chance to admit a request when level tokens are
 // left: 1 where nobody else is asked.
 func (l *Local) chanceAt(r *Rule, level float64, now limit.Instant) float64 {
+	chance, _ := l.thin(r, level, 1, now)
+	return chance
+}
+
+// thin returns the same, and the credit that a request for need tokens earns. What
+// comes into the counter is granted as time passes: requests come at random, and yet
+// the node takes what it said it would. What lies above the level that is aimed at is
+// granted by request.
+func (l *Local) thin(r *Rule, level, need float64, now limit.Instant) (chance, earned float64) {
 	if l.demand <= 0 || now.Sub(l.heard) > Hold {
-		return 1
+		return 1, 0
 	}
-	all := l.asked.rate(now) + l.demand
-	return r.chance(level, all, l.demand/all)
+	asked := l.asked.rate(now)
+	all := asked + l.demand
+	chance = r.chance(level, all, l.demand/all)
+	steady := 0.0
+	if r.flow {
+		steady = min(chance, r.rate/all)
+	}
+	return chance, steady*asked*since(l.asked.last, now) + (chance-steady)*need
 }
 
 // Admits says whether cost tokens may be taken from a settled state. A cost of 0
@@ -170,8 +190,8 @@ func (l *Local) Admits(p *decide.Params, r *Rule, s decide.State, now limit.Inst
 		l.must = true // it is the home's to say
 		return false
 	}
-	l.chance = l.chanceAt(r, level, now)
-	return l.chance >= 1 || l.credit+l.chance >= 1
+	l.chance, l.earned = l.thin(r, level, need, now)
+	return l.chance >= 1 || l.credit+l.earned >= 1
 }
 
 // Count notes the outcome of a request for which Admits was asked last.
@@ -181,11 +201,11 @@ func (l *Local) Count(p *decide.Params, r *Rule, now limit.Instant, cost limit.A
 	}
 	if cost > 0 {
 		if l.chance < 1 {
-			l.credit += l.chance
+			l.credit += l.earned
 			if admitted {
-				l.credit--
+				l.credit -= float64(cost)
 			}
-			l.credit = min(max(l.credit, 0), 1)
+			l.credit = min(l.credit, creditDepth/(1-l.chance))
 		}
 		if cost <= p.Burst() { // what can never be admitted is no demand
 			l.asked.observe(now, float64(cost))

@@ -1,6 +1,8 @@
 package share_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -233,6 +235,45 @@ func TestTheDemandOfANode(t *testing.T) {
 				e.counter().Report(now)
 			}
 			near(t, "the demand that is reported", e.counter().Report(now).Demand, c.want, c.want*c.off)
+		})
+	}
+}
+
+// Requests come at random, and yet a node takes what it said of what comes in: it
+// has little to report, and a crowd of requests takes no more.
+func TestWhatComesInIsGrantedEvenly(t *testing.T) {
+	const rate = 1000
+	p := bucket(rate, limit.Second, rate)
+	for _, c := range []struct {
+		times   float64 // the limit, half of it here
+		reports int     // at most in 10 s
+	}{{1.25, 40}, {2, 25}, {10, 12}} {
+		t.Run(fmt.Sprint(c.times), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(1, 2))
+			demand := c.times * rate / 2
+			e := newEnd(p, 2)
+			reports, now := 0, start
+			for now < start.Add(12*limit.Second) {
+				now = now.Add(limit.Span(random.ExpFloat64() / demand * float64(limit.Second)))
+				e.hear(now, share.State{Level: 25, Rate: rate / 2, Demand: demand, Others: 1, Line: true, Seen: e.local.Taken(), Era: 1})
+				e.ask(now, 1)
+				if e.counter().Due(now) {
+					e.counter().Report(now)
+					if now > start.Add(2*limit.Second) {
+						reports++
+					}
+				}
+			}
+			if reports > c.reports {
+				t.Errorf("%d reports in 10 s, want at most %d", reports, c.reports)
+			}
+			took := e.local.Taken()
+			for range 100 {
+				e.ask(now, 1)
+			}
+			if took = e.local.Taken() - took; took > 10 {
+				t.Errorf("took %d of 100 at once", took)
+			}
 		})
 	}
 }
