@@ -41,11 +41,13 @@ func (h *Home) HandOver(p *decide.Params, r *Rule, now limit.Instant) Report {
 }
 
 // takeOver makes use of a hand-over: the former home knew better, but for what this
-// one was told already.
+// one was told already. Those who take from the counter go on while they come to know
+// whom to tell.
 func (h *Home) takeOver(p *decide.Params, r *Rule, rep *Report, now limit.Instant) {
-	h.handed = true
+	h.handed, h.young = true, false
 	h.setLevel(p, r, rep.Level-(h.consumed-h.handing.guessed)-h.untold, now)
-	h.handing.guessed = 0
+	h.handing.guessed, h.handing.guessing = 0, true
+	h.suppose(p, r, rep.OthersRate, rep.OthersDemand, now)
 }
 
 // Handed says that the former home has handed the counter over to this one.

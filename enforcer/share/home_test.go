@@ -251,14 +251,17 @@ func TestHandOver(t *testing.T) {
 	if got := next.Lines(); got != 0 {
 		t.Errorf("%d lines, want none: the former home has taken nothing", got)
 	}
-	// The node registers: what it took is part of the level already.
+	// Until the node registers it is supposed to go on. What it took is part of the level
+	// then.
+	at = at.Add(20 * limit.Millisecond)
+	near(t, "the level 20 ms later", next.level(at), 6898, .1)
 	next.apply(at, 1, 2, share.Report{
-		Taken: 3100, Rate: 100, Demand: 300, Level: 6900, Era: 1, Register: true,
+		Taken: 3102, Rate: 100, Demand: 300, Level: 6898, Era: 1, Register: true,
 	})
 	next.check(at.Add(25*limit.Millisecond), -1, -1)
 	rate, _, _, _ := next.Sums()
 	near(t, "the rate", rate, 100, .1)
-	near(t, "the level a second later", next.level(at.Add(limit.Second)), 6800, 1)
+	near(t, "the level a second later", next.level(at.Add(limit.Second)), 6798, 1)
 }
 
 func TestWhenAHomeIsIdle(t *testing.T) {

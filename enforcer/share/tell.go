@@ -93,11 +93,17 @@ func (h *Home) takeStock(p *decide.Params, r *Rule, now limit.Instant, pool Pool
 	if h.young = false; pool.Missing == 0 {
 		return // whoever did not is known to be gone
 	}
-	rate, demand := h.othersRate-h.rate, h.othersDmnd-h.demand
-	if rate < .02*h.othersRate {
+	h.suppose(p, r, h.othersRate, h.othersDmnd, now)
+}
+
+// suppose has those who did not register go on, when all together take rate and are
+// asked for demand.
+func (h *Home) suppose(p *decide.Params, r *Rule, allRate, allDemand float64, now limit.Instant) {
+	rate, demand := allRate-h.rate+h.ghost.Rate, allDemand-h.demand+h.ghost.Demand
+	if rate < .02*allRate {
 		rate = 0
 	}
-	if demand < .02*h.othersDmnd {
+	if demand < .02*allDemand {
 		demand = 0
 	}
 	h.setGhost(max(0, rate), max(0, demand), now)
