@@ -200,14 +200,19 @@ func (h *Home) Apply(p *decide.Params, r *Rule, from Sender, rep *Report, now li
 	}
 	l.seq = from.Seq
 	next := Line{Taken: rep.Taken, Rate: rep.Rate, Demand: rep.Demand, At: now}
+	age := rep.Age
+	if known && rep.Register { // that is since it told another home
+		age = max(age, now.Sub(l.At))
+	}
 	switch {
 	case known || rep.Fresh && !rep.Register:
-		h.setLine(p, r, l, next, rep.Age, true)
+		h.setLine(p, r, l, next, age, true)
 	default: // it took those tokens before this node was the home, or has forgotten
 		l.handed = float64(next.Taken)
 		h.setLine(p, r, l, next, 0, false)
 		h.register(p, r, rep, l.Rate, l.Demand, now)
 	}
+	l.clipped = h.clips.total
 	h.rebase(l, rep.Level-h.level(p, now), now)
 	return before - h.level(p, now), true
 }
@@ -261,7 +266,6 @@ func (h *Home) setLine(p *decide.Params, r *Rule, l *line, next Line, age limit.
 			h.setLevel(p, r, -r.debt, next.At)
 		}
 	}
-	l.clipped = h.clips.total
 	h.rate += next.Rate - l.Rate
 	h.demand += next.Demand - l.Demand
 	h.tidy()

@@ -296,3 +296,25 @@ func TestAHandOverToAHomeThatIsNotNew(t *testing.T) {
 	b.apply(at, 2, 1, share.Report{Level: 990, OthersRate: 300, OthersDemand: 300, HandOver: true, Register: true})
 	near(t, "the level", b.level(at), min(before, 990), 20)
 }
+
+// A node that was on the other side of a split network told another home what it
+// took. There was room for that here, even if it comes back just when its old line has
+// ended.
+func TestWhoComesBackFromASplitStarvesNobody(t *testing.T) {
+	for _, away := range []limit.Span{5 * limit.Second, share.Hold, share.Hold + limit.Second} {
+		t.Run(away.Duration().String(), func(t *testing.T) {
+			b := newBooks(bucket(1000, limit.Second, 1000), 4, start)
+			b.apply(start, 1, 1, share.Report{Taken: 10, Rate: 300, Demand: 300, Level: 990, Era: 1, Fresh: true})
+			at := start
+			for end := start.Add(away); at < end; {
+				at = at.Add(limit.Second / 2)
+				b.check(at, -1, -1)
+			}
+			took := int64(400 * away / limit.Second) // a third more than it said
+			b.apply(at, 1, 2, share.Report{
+				Taken: 10 + took, Rate: 400, Demand: 400, Level: 1000, Age: 100 * limit.Millisecond, Era: 1, Register: true,
+			})
+			near(t, "the level", b.level(at), 1000, 1)
+		})
+	}
+}
