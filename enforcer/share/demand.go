@@ -79,3 +79,6 @@ func (d *demand) few() bool { return d.before+d.count < 3 }
 
 // sure says that the estimate rests on more than a few requests.
 func (d *demand) sure() bool { return d.before+d.count >= epochCount }
+
+// steady says that the estimate has held for an epoch at least.
+func (d *demand) steady() bool { return d.length > 0 }

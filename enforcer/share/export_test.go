@@ -18,6 +18,9 @@ func (l *Local) Chance(p *decide.Params, r *Rule, s decide.State, now limit.Inst
 	return l.chanceAt(r, l.level(p, r, s, now), now)
 }
 
+// Asked is how many tokens a second a node is asked for, as it believes.
+func (l *Local) Asked(now limit.Instant) float64 { return l.asked.rate(now) }
+
 // Taken is how many tokens a node counts as its own, and Said what it published.
 func (l *Local) Taken() int64 { return l.taken }
 

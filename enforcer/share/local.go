@@ -154,8 +154,8 @@ func (l *Local) chanceAt(r *Rule, level float64, now limit.Instant) float64 {
 }
 
 // thin returns the same, and the credit that a request for need tokens earns. What
-// comes into the counter is granted as time passes: requests come at random, and yet
-// the node takes what it said it would. What lies above the level that is aimed at is
+// comes into the counter is granted as time passes, while requests come at a steady
+// pace: they come at random, and yet the node takes what it said it would. All else is
 // granted by request.
 func (l *Local) thin(r *Rule, level, need float64, now limit.Instant) (chance, earned float64) {
 	if l.demand <= 0 || now.Sub(l.heard) > Hold {
@@ -165,7 +165,7 @@ func (l *Local) thin(r *Rule, level, need float64, now limit.Instant) (chance, e
 	all := asked + l.demand
 	chance = r.chance(level, all, l.demand/all)
 	steady := 0.0
-	if r.flow {
+	if r.flow && l.asked.steady() {
 		steady = min(chance, r.rate/all)
 	}
 	return chance, steady*asked*since(l.asked.last, now) + (chance-steady)*need
