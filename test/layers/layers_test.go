@@ -30,7 +30,7 @@ type row struct {
 // rows are the layers, lowest first.
 var rows = []row{
 	{[]string{"api/v1alpha1", "config/crd"}, "clients of the API must not inherit the operator"},
-	{[]string{"enforcer/limit"}, "the words that everything else is written in"},
+	{[]string{"enforcer/limit", "enforcer/gossipkey"}, "the words that everything else is written in"},
 	{[]string{"enforcer/request", "enforcer/decide"}, "arithmetic knows no requests, and a request knows no arithmetic"},
 	{[]string{"enforcer/share", "enforcer/ring"}, "what nodes tell of a counter, and which node is asked, are arithmetic too"},
 	{[]string{"enforcer/expression"}, "expressions read requests and nothing else"},
@@ -53,7 +53,7 @@ var only = []struct {
 	{"api/v1alpha1", nil, "the API types depend on apimachinery only"},
 	{
 		"controllers",
-		[]string{"api/v1alpha1", "enforcer/limit", "enforcer/policy", "enforcer/assemble", "enforcer/configmap", "enforcer/discovery", "enforcer/report", "internal/version"},
+		[]string{"api/v1alpha1", "enforcer/limit", "enforcer/policy", "enforcer/assemble", "enforcer/configmap", "enforcer/discovery", "enforcer/gossipkey", "enforcer/report", "internal/version"},
 		"the manager shares documents and reports with the enforcer, never its insides",
 	},
 	{"cmd/enforcer", []string{"enforcer", "enforcer/account", "internal/version"}, "main only: flags, Options, Run"},

@@ -7,6 +7,8 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+
+	"github.com/sluice-dev/sluice/enforcer/gossipkey"
 )
 
 const (
@@ -32,7 +34,7 @@ type Sealer struct {
 
 // sending is a session: a salt, the key derived from it, and the count so far.
 type sending struct {
-	key   Key
+	key   gossipkey.Key
 	salt  [saltSize]byte
 	aead  cipher.AEAD
 	count atomic.Uint64
@@ -88,9 +90,9 @@ func (s *Sealer) renew(old *sending, keys *keySet) {
 	s.current.Store(session)
 }
 
-// mustDerive is derive for a key of a ring: NewRing has tried it.
-func mustDerive(k Key, salt []byte, purpose string) cipher.AEAD {
-	aead, err := k.derive(salt, purpose)
+// mustDerive is Derive for a key of a ring: NewRing has tried it.
+func mustDerive(k gossipkey.Key, salt []byte, purpose string) cipher.AEAD {
+	aead, err := k.Derive(salt, purpose)
 	if err != nil {
 		panic(err)
 	}
@@ -109,7 +111,7 @@ type Opener struct {
 
 // receiving is a session of somebody else.
 type receiving struct {
-	key    Key
+	key    gossipkey.Key
 	aead   cipher.AEAD
 	window window
 	used   uint64 // Opener.opened when it was used last

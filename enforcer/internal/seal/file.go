@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/sluice-dev/sluice/enforcer/gossipkey"
 )
 
 const (
@@ -33,14 +35,14 @@ type File struct {
 // reading is what a file had in it, or why that could not be read.
 type reading struct{ text, err string }
 
-// OpenFile reads the keys in the file at path; ParseKeys says how they are
+// OpenFile reads the keys in the file at path; gossipkey.Parse says how they are
 // written. The error says what is wrong with the file.
 func OpenFile(path string, log *slog.Logger) (*File, error) {
 	text, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := ParseKeys(text)
+	keys, err := gossipkey.Parse(text)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +104,7 @@ func (f *File) look() {
 
 // take puts the keys in text in force.
 func (f *File) take(text []byte) error {
-	keys, err := ParseKeys(text)
+	keys, err := gossipkey.Parse(text)
 	if err != nil || slices.Equal(keys, f.ring.Keys()) {
 		return err
 	}

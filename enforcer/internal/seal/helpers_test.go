@@ -5,13 +5,14 @@ import (
 	"encoding/base64"
 	"testing"
 
+	"github.com/sluice-dev/sluice/enforcer/gossipkey"
 	"github.com/sluice-dev/sluice/enforcer/internal/seal"
 )
 
 // key returns the key of which all bytes are b.
-func key(t testing.TB, b byte) seal.Key {
+func key(t testing.TB, b byte) gossipkey.Key {
 	t.Helper()
-	keys, err := seal.ParseKeys(line(b))
+	keys, err := gossipkey.Parse(line(b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,7 +21,7 @@ func key(t testing.TB, b byte) seal.Key {
 
 // line is how key(b) is written in a key file.
 func line(b byte) []byte {
-	text := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, seal.KeySize))
+	text := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, gossipkey.Size))
 	return append([]byte(text), '\n')
 }
 
@@ -30,7 +31,7 @@ func ring(t testing.TB, keys ...byte) *seal.Ring {
 	if len(keys) == 0 {
 		return nil
 	}
-	var all []seal.Key
+	var all []gossipkey.Key
 	for _, b := range keys {
 		all = append(all, key(t, b))
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"sync"
+
+	"github.com/sluice-dev/sluice/enforcer/gossipkey"
 )
 
 // A record is
@@ -34,7 +36,7 @@ type buffer = [MaxRecord + RecordOverhead]byte
 
 // lane is what both directions of a stream have.
 type lane struct {
-	key   Key
+	key   gossipkey.Key
 	aead  cipher.AEAD // nil: plain
 	nonce [nonceSize]byte
 	seen  *keySet // the last one that was seen to have the key
@@ -87,7 +89,7 @@ func (w *writer) write(to io.Writer, payload []byte) error {
 
 // candidate is a key that the other side may be using.
 type candidate struct {
-	key  Key
+	key  gossipkey.Key
 	aead cipher.AEAD
 }
 

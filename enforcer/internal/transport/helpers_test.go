@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-dev/sluice/enforcer/gossip"
+	"github.com/sluice-dev/sluice/enforcer/gossipkey"
 	"github.com/sluice-dev/sluice/enforcer/internal/clock"
 	"github.com/sluice-dev/sluice/enforcer/internal/seal"
 	"github.com/sluice-dev/sluice/enforcer/internal/transport"
@@ -226,14 +227,14 @@ func set(t testing.TB, r *seal.Ring, bs ...byte) {
 	}
 }
 
-func keyList(t testing.TB, bs ...byte) []seal.Key {
+func keyList(t testing.TB, bs ...byte) []gossipkey.Key {
 	t.Helper()
 	var text []byte
 	for _, b := range bs {
-		text = base64.StdEncoding.AppendEncode(text, bytes.Repeat([]byte{b}, seal.KeySize))
+		text = base64.StdEncoding.AppendEncode(text, bytes.Repeat([]byte{b}, gossipkey.Size))
 		text = append(text, '\n')
 	}
-	list, err := seal.ParseKeys(text)
+	list, err := gossipkey.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
