@@ -23,10 +23,11 @@ import (
 // applied in a row become some documents and not a thousand.
 const publishSpacing = 100 * time.Millisecond
 
-// poolReconciler judges the policies of a pool and publishes their document. Its
-// root kind is EnforcerPool.
+// poolReconciler builds what runs the enforcers of a pool, judges its policies and
+// publishes their document. Its root kind is EnforcerPool.
 type poolReconciler struct {
 	client    client.Client
+	applier   *applier
 	publisher *publisher
 	board     *board
 	collector *collector
@@ -45,9 +46,10 @@ type poolMemory struct {
 	inForce   *publication // nil: nothing is published
 	published time.Time    // when that changed last; zero: before this manager
 	checks    *assemble.Cache
+	built     built
 }
 
-// Reconcile brings the document and the status of a pool up to date.
+// Reconcile brings what belongs to a pool up to date, and its status.
 func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var pool v1alpha1.EnforcerPool
 	if err := r.client.Get(ctx, req.NamespacedName, &pool); apierrors.IsNotFound(err) {
@@ -60,8 +62,10 @@ func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if wait := publishSpacing - r.now().Sub(memory.published); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	if err := r.recall(ctx, req.NamespacedName, memory); err != nil {
-		return r.report(ctx, &pool, memory, err)
+	deployment, problem := r.applier.build(ctx, &pool, memory.built)
+	facts := poolFacts{deployment: deployment, unbuilt: problem}
+	if facts.unpublished = r.recall(ctx, req.NamespacedName, memory); facts.unpublished != nil {
+		return r.report(ctx, &pool, memory, facts)
 	}
 	policies, err := r.policiesOf(ctx, pool.Name)
 	if err != nil {
@@ -70,11 +74,11 @@ func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	assembled := assemble.Document(assemble.Input{
 		Pool: pool.Name, Policies: policies, Previous: memory.document(), Cache: memory.checks,
 	})
-	problem := r.publish(ctx, &pool, memory, assembled.Document)
+	facts.unpublished = r.publish(ctx, &pool, memory, assembled.Document)
 
-	r.policies.pull(r.board.judge(pool.Name, newJudgment(policies, assembled.Outcomes, memory, problem))...)
+	r.policies.pull(r.board.judge(pool.Name, newJudgment(policies, assembled.Outcomes, memory, facts.unpublished))...)
 	r.collector.follow(ctx, pool.Name, pool.Service())
-	return r.report(ctx, &pool, memory, problem)
+	return r.report(ctx, &pool, memory, facts)
 }
 
 // recall learns what is published from the API server, once: after that the
@@ -129,14 +133,15 @@ func (r *poolReconciler) remember(pool string) *poolMemory {
 	defer r.mu.Unlock()
 	memory, ok := r.memory[pool]
 	if !ok {
-		memory = &poolMemory{checks: assemble.NewCache()}
+		memory = &poolMemory{checks: assemble.NewCache(), built: built{}}
 		r.memory[pool] = memory
 	}
 	return memory
 }
 
-// forget drops everything that is known of a pool that is gone. Its ConfigMaps go
-// with it, as it owns them; its enforcers go on with what they have.
+// forget drops everything that is known of a pool that is gone. What belongs to it
+// goes with it, as it owns that; enforcers that somebody else runs go on with what
+// they have.
 func (r *poolReconciler) forget(ctx context.Context, pool string) {
 	r.collector.leave(ctx, pool)
 	r.board.forget(pool)

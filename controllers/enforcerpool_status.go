@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,27 +24,30 @@ const settleTime = 2 * time.Second
 
 // poolFacts is everything that the status of a pool is a function of.
 type poolFacts struct {
-	published *publication // nil: nothing yet
-	problem   error        // why the newest document is not published; nil: it is
-	settling  bool         // it was published less than settleTime ago
-	enforcers []enforcer
+	deployment  *appsv1.Deployment // nil: there is none
+	unbuilt     error              // why what runs the enforcers is not as it should be; nil: it is
+	published   *publication       // nil: nothing yet
+	unpublished error              // why the newest document is not published; nil: it is
+	settling    bool               // it was published less than settleTime ago
+	enforcers   []enforcer
 }
 
 // report writes the status of a pool if it changed, and ends a pass: a problem is
 // tried again.
-func (r *poolReconciler) report(ctx context.Context, pool *v1alpha1.EnforcerPool, memory *poolMemory, problem error) (ctrl.Result, error) {
-	facts := poolFacts{published: memory.inForce, problem: problem}
+func (r *poolReconciler) report(ctx context.Context, pool *v1alpha1.EnforcerPool, memory *poolMemory, facts poolFacts) (ctrl.Result, error) {
+	problem := errors.Join(facts.unbuilt, facts.unpublished)
+	facts.published = memory.inForce
 	if o := r.board.of(pool.Name).observation; o != nil {
 		facts.enforcers = o.enforcers
 	} else if problem == nil {
 		return ctrl.Result{}, nil // nobody was asked yet: the first answers start another pass
 	}
 	var result ctrl.Result
-	if left := settleTime - r.now().Sub(memory.published); left > 0 && problem == nil {
+	if left := settleTime - r.now().Sub(memory.published); left > 0 && facts.unpublished == nil {
 		facts.settling, result.RequeueAfter = true, left
 	}
 	before := pool.Status
-	pool.Status = poolStatus(&before, pool.Generation, facts, r.now())
+	pool.Status = poolStatus(pool, facts, r.now())
 	if equality.Semantic.DeepEqual(before, pool.Status) {
 		return result, problem
 	}
@@ -65,54 +69,42 @@ func (r *poolReconciler) announce(pool *v1alpha1.EnforcerPool, before []metav1.C
 		return
 	}
 	kind := corev1.EventTypeWarning
-	if now.Status == metav1.ConditionTrue {
+	if now.Status == metav1.ConditionTrue || now.Reason == v1alpha1.ReasonRollingOut {
 		kind = corev1.EventTypeNormal
 	}
 	r.events.Eventf(pool, nil, kind, now.Reason, "Publish", "%s", shorten(now.Message, maxNote))
 }
 
-// poolStatus returns what the status of a pool should be.
-func poolStatus(before *v1alpha1.EnforcerPoolStatus, generation int64, f poolFacts, now time.Time) v1alpha1.EnforcerPoolStatus {
-	status := *before.DeepCopy()
-	status.ObservedGeneration = generation
+// poolStatus returns what the status of a pool should be. Conditions of others are
+// kept.
+func poolStatus(pool *v1alpha1.EnforcerPool, f poolFacts, now time.Time) v1alpha1.EnforcerPoolStatus {
+	status := *pool.Status.DeepCopy()
+	status.ObservedGeneration = pool.Generation
 	status.Document = nil
 	if p := f.published; p != nil {
 		status.Document = &v1alpha1.DocumentStatus{Digest: p.digest, Policies: int32(len(p.document.Policies)), Bytes: p.bytes}
 	}
-	var lagging []string
-	programmed := 0
-	for _, e := range f.enforcers {
-		if text := f.lag(e); text != "" {
-			lagging = append(lagging, text)
-		} else {
-			programmed++
-		}
-	}
-	status.Enforcers = enforcerCount(programmed, len(f.enforcers))
+	lagging := f.lagging()
+	status.Enforcers = enforcerCount(len(f.enforcers)-len(lagging), len(f.enforcers))
 
-	published := f.publishedCondition()
-	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}
-	switch {
-	case published.Status != metav1.ConditionTrue:
-		ready.Reason, ready.Message = published.Reason, published.Message
-	case len(f.enforcers) == 0:
-		ready.Reason, ready.Message = v1alpha1.ReasonNoEnforcers, "the pool has no ready enforcer"
-	case len(lagging) > 0:
-		ready.Reason = v1alpha1.ReasonPending
-		ready.Message = fmt.Sprintf("%d of %d enforcers run the published document; %s", programmed, len(f.enforcers), enumerate(lagging))
-	default:
-		ready.Status, ready.Reason = metav1.ConditionTrue, v1alpha1.ReasonReady
-		ready.Message = fmt.Sprintf("%d of %d enforcers run the published document", programmed, len(f.enforcers))
+	parts := []metav1.Condition{f.publishedCondition()}
+	status.Workload = nil
+	if pool.BuiltByOperator() {
+		status.Workload = workloadStatus(pool, f.deployment)
+		parts = append(parts, f.progressing(), f.available())
+	} else {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionProgressing)
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionAvailable)
 	}
-	setConditions(&status.Conditions, generation, now, published, ready)
+	setConditions(&status.Conditions, pool.Generation, now, append(parts, f.ready(parts, lagging))...)
 	return status
 }
 
 func (f *poolFacts) publishedCondition() metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionPublished, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonPublishFailed}
 	switch {
-	case f.problem != nil:
-		c.Message = f.problem.Error()
+	case f.unpublished != nil:
+		c.Message = f.unpublished.Error()
 	case f.published == nil:
 		c.Message = "nothing is published yet"
 	default:
@@ -120,6 +112,39 @@ func (f *poolFacts) publishedCondition() metav1.Condition {
 		c.Message = "the document is in ConfigMap " + configmap.IndexName(f.published.document.Pool)
 	}
 	return c
+}
+
+// ready sums up the other conditions, and says what the enforcers run.
+func (f *poolFacts) ready(parts []metav1.Condition, lagging []string) metav1.Condition {
+	c := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}
+	for _, p := range parts {
+		if p.Status != metav1.ConditionTrue || p.Reason == v1alpha1.ReasonRollingOut {
+			c.Reason, c.Message = p.Reason, p.Message
+			return c
+		}
+	}
+	c.Message = fmt.Sprintf("%d of %d enforcers run the published document", len(f.enforcers)-len(lagging), len(f.enforcers))
+	switch {
+	case len(f.enforcers) == 0:
+		c.Reason, c.Message = v1alpha1.ReasonNoEnforcers, "the pool has no ready enforcer"
+	case len(lagging) > 0:
+		c.Reason = v1alpha1.ReasonPending
+		c.Message += "; " + enumerate(lagging)
+	default:
+		c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonReady
+	}
+	return c
+}
+
+// lagging says of each enforcer that does not run the published document what it
+// does instead.
+func (f *poolFacts) lagging() (all []string) {
+	for _, e := range f.enforcers {
+		if text := f.lag(e); text != "" {
+			all = append(all, text)
+		}
+	}
+	return all
 }
 
 // lag says in what way an enforcer does not run the published document, or "".

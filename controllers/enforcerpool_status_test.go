@@ -60,7 +60,7 @@ func TestPoolStatus(t *testing.T) {
 			},
 		},
 		"the API server refuses the document": {
-			facts: poolFacts{published: published, problem: errors.New("apply ConfigMap sluice-default: forbidden"), enforcers: []enforcer{good}},
+			facts: poolFacts{published: published, unpublished: errors.New("apply ConfigMap sluice-default: forbidden"), enforcers: []enforcer{good}},
 			want: want{
 				"False PublishFailed: apply ConfigMap sluice-default: forbidden",
 				"False PublishFailed: apply ConfigMap sluice-default: forbidden", "1/1", 2,
@@ -69,7 +69,9 @@ func TestPoolStatus(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := poolStatus(&v1alpha1.EnforcerPoolStatus{}, 4, tc.facts, day)
+			pool := &v1alpha1.EnforcerPool{Spec: v1alpha1.EnforcerPoolSpec{ServiceName: "theirs"}}
+			pool.Generation = 4
+			s := poolStatus(pool, tc.facts, day)
 			got := want{
 				text(t, s.Conditions, v1alpha1.ConditionPublished), text(t, s.Conditions, v1alpha1.ConditionReady),
 				s.Enforcers.Summary, s.Document.Policies,

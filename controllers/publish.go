@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -109,7 +108,7 @@ func (p *publisher) publish(ctx context.Context, pool *v1alpha1.EnforcerPool, wa
 // apply writes one ConfigMap unless it is stored as it should be; stored is nil
 // when there is none.
 func (p *publisher) apply(ctx context.Context, pool *v1alpha1.EnforcerPool, want, stored *corev1.ConfigMap, immutable bool) error {
-	if stored != nil && configmap.Same(want, stored) && ownedBy(stored, pool.UID) {
+	if stored != nil && configmap.Same(want, stored) && metav1.IsControlledBy(stored, pool) {
 		return nil
 	}
 	desired := corev1ac.ConfigMap(want.Name, want.Namespace).
@@ -130,10 +129,6 @@ func (p *publisher) apply(ctx context.Context, pool *v1alpha1.EnforcerPool, want
 		return fmt.Errorf("apply ConfigMap %s: %w", want.Name, err)
 	}
 	return nil
-}
-
-func ownedBy(c *corev1.ConfigMap, uid types.UID) bool {
-	return slices.ContainsFunc(c.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == uid })
 }
 
 func inPool(pool types.NamespacedName) []client.ListOption {

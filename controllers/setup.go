@@ -2,12 +2,18 @@ package controllers
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
@@ -24,6 +30,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/controllers/workload"
 	"github.com/sluice-dev/sluice/enforcer/discovery"
 )
 
@@ -47,6 +54,13 @@ type Options struct {
 	// its Service in Namespace.
 	Discover func(pool, service string) discovery.Source
 
+	// Image is that of the enforcers of pools that name none.
+	Image string
+
+	// DefaultPool has the manager create the EnforcerPool "default" when it starts and
+	// there is none.
+	DefaultPool bool
+
 	// HTTP asks the enforcers for their state; nil: a client that follows no
 	// redirects and uses no proxy.
 	HTTP *http.Client
@@ -59,8 +73,8 @@ type Options struct {
 }
 
 // ManagerOptions returns what the reconcilers need of a manager: the types, and a
-// cache that holds policies of all namespaces, but pools and their ConfigMaps of
-// the operator's namespace only.
+// cache that holds policies of all namespaces, but pools and what belongs to them
+// of the operator's namespace only.
 func ManagerOptions(namespace string) (ctrl.Options, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
@@ -71,20 +85,18 @@ func ManagerOptions(namespace string) (ctrl.Options, error) {
 		return ctrl.Options{}, err
 	}
 	own := map[string]cache.Config{namespace: {}}
-	return ctrl.Options{
-		Scheme: scheme,
-		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.EnforcerPool{}: {Namespaces: own},
-			&corev1.ConfigMap{}:      {Namespaces: own, Label: labels.NewSelector().Add(*ofAnyPool)},
-		}},
-	}, nil
+	cached := map[client.Object]cache.ByObject{&v1alpha1.EnforcerPool{}: {Namespaces: own}}
+	for _, o := range append(workload.Kinds(), &corev1.ConfigMap{}, &corev1.Secret{}) {
+		cached[o] = cache.ByObject{Namespaces: own, Label: labels.NewSelector().Add(*ofAnyPool)}
+	}
+	return ctrl.Options{Scheme: scheme, Cache: cache.Options{ByObject: cached}}, nil
 }
 
 // Setup adds the reconcilers and the collector to a manager that was made with
 // ManagerOptions.
 func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
-	if o.Namespace == "" || o.Discover == nil {
-		return errors.New("controllers: Options.Namespace and Options.Discover are needed")
+	if o.Namespace == "" || o.Image == "" || o.Discover == nil {
+		return errors.New("controllers: Options.Namespace, Image and Discover are needed")
 	}
 	if o.HTTP == nil {
 		o.HTTP = newHTTPClient()
@@ -119,6 +131,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	pool := &poolReconciler{
 		client:    mgr.GetClient(),
 		publisher: &publisher{client: mgr.GetClient(), live: mgr.GetAPIReader()},
+		applier:   &applier{client: mgr.GetClient(), live: mgr.GetAPIReader(), image: o.Image, random: rand.Reader},
 		board:     board,
 		collector: collector,
 		policies:  policies,
@@ -134,7 +147,29 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		now:       o.Now,
 		announced: map[types.NamespacedName]running{},
 	}
+	if o.DefaultPool {
+		if err := mgr.Add(firstPool{mgr.GetClient(), o.Namespace}); err != nil {
+			return err
+		}
+	}
 	return errors.Join(mgr.Add(collector), pool.setup(mgr, o.Namespace, pools), policy.setup(mgr, policies))
+}
+
+// firstPool creates the pool "default". It does not come with the manifests: kubectl
+// cannot apply a CRD and an object of its kind in one go.
+type firstPool struct {
+	client    client.Client
+	namespace string
+}
+
+// Start implements manager.Runnable; the leader calls it.
+func (p firstPool) Start(ctx context.Context) error {
+	pool := &v1alpha1.EnforcerPool{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: v1alpha1.DefaultPool}}
+	err := p.client.Create(ctx, pool, client.FieldOwner(fieldManager))
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create EnforcerPool %s: %w", pool.Name, err)
+	}
+	return nil
 }
 
 // specChanges lets through what changes what somebody wants: a new generation, or
@@ -143,17 +178,33 @@ var specChanges = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || e.ObjectOld.GetUID() != e.ObjectNew.GetUID()
 }}
 
+// notOnlyStatus lets through what is not a change of status alone, as far as that
+// can be told: some kinds have no generation.
+var notOnlyStatus = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	return e.ObjectNew.GetGeneration() == 0 || e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
+		!maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels())
+}}
+
 // setup has a pool reconciled when its spec changes, when one of its policies
-// comes, changes or goes (also to another pool), when its ConfigMaps change, and
-// when its enforcers do.
+// comes, changes or goes (also to another pool), when what belongs to it changes,
+// and when its enforcers do.
 func (r *poolReconciler) setup(mgr ctrl.Manager, namespace string, pools *trigger) error {
 	toPool := func(_ context.Context, o client.Object) []reconcile.Request {
 		name := poolOf(o.(*v1alpha1.RateLimitPolicy))
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}}
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	pool := ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.EnforcerPool{}, builder.WithPredicates(specChanges)).
 		Owns(&corev1.ConfigMap{}).
+		Owns(&corev1.Secret{}, builder.OnlyMetadata)
+	for _, o := range workload.Kinds() {
+		if _, ok := o.(*appsv1.Deployment); ok {
+			pool.Owns(o)
+		} else {
+			pool.Owns(o, builder.OnlyMetadata, builder.WithPredicates(notOnlyStatus))
+		}
+	}
+	return pool.
 		Watches(&v1alpha1.RateLimitPolicy{}, handler.EnqueueRequestsFromMapFunc(toPool), builder.WithPredicates(specChanges)).
 		WatchesRawSource(pools).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).

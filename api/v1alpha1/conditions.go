@@ -24,9 +24,25 @@ const (
 	// Reasons for False: PublishFailed.
 	ConditionPublished = "Published"
 
+	// ConditionAvailable says whether as many enforcers of a pool are ready as
+	// there should be. A pool whose enforcers somebody else runs does not have it.
+	//
+	// Reasons for True: Available.
+	// Reasons for False: Unavailable.
+	ConditionAvailable = "Available"
+
+	// ConditionProgressing says whether what the spec of a pool asks for is there or
+	// on its way. It becomes False when that does not get anywhere. A pool whose
+	// enforcers somebody else runs does not have it.
+	//
+	// Reasons for True: RolledOut, RollingOut.
+	// Reasons for False: BuildFailed, Stuck.
+	ConditionProgressing = "Progressing"
+
 	// ConditionReady sums the others up, for kstatus, Argo CD, Flux and kubectl
 	// wait: of a policy, that it is accepted and programmed; of a pool, that its
-	// document is published and every ready enforcer runs it.
+	// document is published, that its enforcers are as the spec says, and that every
+	// one that is ready runs the document.
 	//
 	// Reasons for True: Ready.
 	// Reasons for False: the reason of the first condition that is not True.
@@ -68,6 +84,26 @@ const (
 
 	// ReasonPublishFailed: the API server refused the ConfigMaps; the message says why.
 	ReasonPublishFailed = "PublishFailed"
+
+	// ReasonAvailable: as many enforcers are ready as there should be.
+	ReasonAvailable = "Available"
+
+	// ReasonUnavailable: fewer enforcers are ready than there should be.
+	ReasonUnavailable = "Unavailable"
+
+	// ReasonRolledOut: every enforcer is as the spec says.
+	ReasonRolledOut = "RolledOut"
+
+	// ReasonRollingOut: enforcers are being replaced by ones that are as the spec says.
+	ReasonRollingOut = "RollingOut"
+
+	// ReasonStuck: the replacement has not got on for ten minutes; the message says
+	// what the Deployment says.
+	ReasonStuck = "Stuck"
+
+	// ReasonBuildFailed: the API server refused something that belongs to the pool;
+	// the message says what, and why.
+	ReasonBuildFailed = "BuildFailed"
 
 	// ReasonReady: everything that Ready sums up is True.
 	ReasonReady = "Ready"

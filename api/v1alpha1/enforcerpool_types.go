@@ -9,10 +9,20 @@ import (
 // manager compiles the accepted policies of a pool into one document, which lies
 // in ConfigMaps beside the pool, named sluice-NAME.
 //
+// The operator runs the enforcers of a pool, in a Deployment NAME-enforcers, and
+// what belongs to it: Services, a PodDisruptionBudget, a HorizontalPodAutoscaler
+// if spec.autoscaling is set, a NetworkPolicy, a ServiceAccount with its Role, and
+// the Secret of the gossip keys. Proxies ask the Service sluice-NAME, which of the
+// pool "default" is called sluice. A pool with spec.serviceName is one whose
+// enforcers somebody else runs.
+//
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.workload.replicas,selectorpath=.status.workload.selector
 // +kubebuilder:resource:shortName=epool,categories=sluice
 // +kubebuilder:printcolumn:name="Policies",type=integer,JSONPath=`.status.document.policies`
+// +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.workload.desired`
+// +kubebuilder:printcolumn:name="Up-to-date",type=integer,JSONPath=`.status.workload.updated`
 // +kubebuilder:printcolumn:name="Enforcers",type=string,JSONPath=`.status.enforcers.summary`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Digest",type=string,priority=1,JSONPath=`.status.document.digest`
@@ -42,19 +52,6 @@ type EnforcerPoolList struct {
 	Items           []EnforcerPool `json:"items"`
 }
 
-// EnforcerPoolSpec is what the pool's admin wants.
-type EnforcerPoolSpec struct {
-	// ServiceName names the headless Service, in the pool's namespace, whose
-	// EndpointSlices list the pool's enforcers; it has the ports "gossip" and
-	// "admin". It defaults to "<name>-enforcers".
-	//
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="the name of a Service is made of lower case letters, digits and '-', and begins with a letter"
-	ServiceName string `json:"serviceName,omitempty"`
-}
-
 // EnforcerPoolStatus is what became of a pool.
 type EnforcerPoolStatus struct {
 	// ObservedGeneration is the generation of the spec that this status speaks of.
@@ -62,7 +59,7 @@ type EnforcerPoolStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Conditions are Published and Ready.
+	// Conditions are Published, Available, Progressing and Ready.
 	//
 	// +optional
 	// +listType=map
@@ -79,6 +76,31 @@ type EnforcerPoolStatus struct {
 	//
 	// +optional
 	Enforcers *EnforcerCount `json:"enforcers,omitempty"`
+
+	// Workload is what became of the Deployment; a pool whose enforcers somebody else
+	// runs has none.
+	//
+	// +optional
+	Workload *WorkloadStatus `json:"workload,omitempty"`
+}
+
+// WorkloadStatus counts the pods of a pool.
+type WorkloadStatus struct {
+	// Desired is how many there should be: what spec.replicas, the autoscaler, or
+	// whoever scaled the Deployment says.
+	Desired int32 `json:"desired"`
+
+	// Replicas is how many there are, not counting those that end.
+	Replicas int32 `json:"replicas"`
+
+	// Ready is how many of them are ready.
+	Ready int32 `json:"ready"`
+
+	// Updated is how many of them are as the spec says now.
+	Updated int32 `json:"updated"`
+
+	// Selector selects them, in the form that kubectl takes with --selector.
+	Selector string `json:"selector"`
 }
 
 // DocumentStatus describes a published document.
@@ -91,12 +113,4 @@ type DocumentStatus struct {
 
 	// Bytes is its size as published, compressed.
 	Bytes int64 `json:"bytes"`
-}
-
-// Service returns the name of the Service that lists the pool's enforcers.
-func (p *EnforcerPool) Service() string {
-	if p.Spec.ServiceName != "" {
-		return p.Spec.ServiceName
-	}
-	return p.Name + "-enforcers"
 }

@@ -78,7 +78,10 @@ func run(ctx context.Context, flags *flags) error {
 		return fmt.Errorf("set up the manager: %w", err)
 	}
 	err = errors.Join(
-		controllers.Setup(ctx, mgr, controllers.Options{Namespace: flags.namespace, Discover: discover, Metrics: metrics.Registry}),
+		controllers.Setup(ctx, mgr, controllers.Options{
+			Namespace: flags.namespace, Image: flags.enforcerImage, DefaultPool: flags.defaultPool,
+			Discover: discover, Metrics: metrics.Registry,
+		}),
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("cache", func(r *http.Request) error { return synced(r.Context(), mgr) }),
 	)

@@ -28,7 +28,7 @@ const namespace = "sluice-system"
 const stopTime = 2 * time.Second
 
 // cluster is an API server with its etcd: no nodes, so no pods. The manager and
-// the enforcers run beside it, with the very roles that config/rbac gives them.
+// the enforcers run beside it, with the roles that they have in a cluster.
 type cluster struct {
 	stage   *stage
 	env     *envtest.Environment
@@ -76,7 +76,7 @@ func (s *stage) startCluster() (*cluster, error) {
 	for _, step := range [][]string{
 		{"apply", "--server-side", "-k", "hack/local/manifests"},
 		{"wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"},
-		{"apply", "--server-side", "-f", "config/enforcer/pool.yaml"},
+		{"apply", "--server-side", "-f", "hack/local/manifests/pool.yaml"},
 	} {
 		if out, err := c.run("", step...); err != nil {
 			return nil, fmt.Errorf("kubectl %v: %w\n%s", step, err, out)

@@ -1,5 +1,5 @@
-// Package crd checks what the API server makes of RateLimitPolicies: which it
-// refuses, with which words, and what it fills in.
+// Package crd checks what the API server makes of RateLimitPolicies and
+// EnforcerPools: which it refuses, with which words, and what it fills in.
 package crd
 
 import (
@@ -147,8 +147,25 @@ func TestTheInstallationIsValid(t *testing.T) {
 			t.Errorf("%s %s: %v", object.GetKind(), object.GetName(), err)
 		}
 	}
-	if kinds["Deployment"] != 2 || kinds["EnforcerPool"] != 1 || kinds["ClusterRole"] != 3 {
-		t.Errorf("kinds %v, want a manager, a pool of enforcers, and their roles", kinds)
+	if kinds["Deployment"] != 1 || kinds["ClusterRole"] != 3 {
+		t.Errorf("kinds %v, want a manager and the roles", kinds)
+	}
+	if kinds["EnforcerPool"] != 0 || kinds["RateLimitPolicy"] != 0 {
+		t.Errorf("kinds %v: kubectl cannot apply a CRD and objects of its kind in one go", kinds)
+	}
+}
+
+func TestPoolDefaults(t *testing.T) {
+	pool := &v1alpha1.EnforcerPool{Spec: v1alpha1.EnforcerPoolSpec{Autoscaling: &v1alpha1.Autoscaling{MaxReplicas: 9}}}
+	pool.Namespace, pool.Name = "default", "defaults"
+	if err := server.Create(t.Context(), pool, client.DryRunAll); err != nil {
+		t.Fatal(err)
+	}
+	want := v1alpha1.EnforcerPoolSpec{
+		Autoscaling: &v1alpha1.Autoscaling{MinReplicas: 3, MaxReplicas: 9, TargetCPUUtilizationPercentage: 70},
+	}
+	if diff := cmp.Diff(want, pool.Spec); diff != "" {
+		t.Errorf("spec after defaulting (-want +got):\n%s", diff)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
 
@@ -40,21 +41,7 @@ func TestTheManagerInACluster(t *testing.T) {
 	slice := endpointSlice(w.operator, pool.Service(), pods)
 	w.create(slice)
 
-	user, err := controlPlane.AddUser(envtest.User{Name: "manager-of-" + w.operator}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.grant("manager-of-"+w.operator, "manager.yaml")
-	clientset, err := kubernetes.NewForConfig(user.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.startManagerAs(user.Config(), true, controllers.Options{
-		HTTP: &http.Client{Transport: &http.Transport{DialContext: network.dial}},
-		Discover: func(_, service string) discovery.Source {
-			return discovery.EndpointSlices(clientset, w.operator, service)
-		},
-	})
+	w.startManagerInCluster(controllers.Options{HTTP: &http.Client{Transport: &http.Transport{DialContext: network.dial}}})
 	p := w.policy(w.shop, "storefront", "", byKey)
 	w.awaitPolicy(p, v1alpha1.ConditionReady, isTrue, "generation 1 runs on 2 of 2 enforcers")
 
@@ -87,11 +74,37 @@ func TestTheManagerInACluster(t *testing.T) {
 				seen[e.Reason] = true
 			}
 		}
-		if !seen["LeaderElection"] || !seen[v1alpha1.ReasonAccepted] || !seen[v1alpha1.ReasonNoEnforcers] {
+		if !seen["LeaderElection"] || !seen[v1alpha1.ReasonAccepted] || !seen[v1alpha1.ReasonRollingOut] {
 			return fmt.Errorf("events %v", seen)
 		}
 		return nil
 	})
+}
+
+// startManagerInCluster runs the reconcilers with the rights of config/rbac, as the
+// one that is elected; it finds enforcers in EndpointSlices.
+func (w *world) startManagerInCluster(o controllers.Options) {
+	w.Helper()
+	name := "manager-of-" + w.operator
+	user, err := controlPlane.AddUser(envtest.User{Name: name}, nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.grantManager(name)
+	o.Discover = w.endpointSlices(user.Config())
+	w.startManagerAs(user.Config(), true, o)
+}
+
+// endpointSlices is where enforcers are found in a cluster, by somebody.
+func (w *world) endpointSlices(user *rest.Config) func(pool, service string) discovery.Source {
+	w.Helper()
+	clientset, err := kubernetes.NewForConfig(user)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return func(_, service string) discovery.Source {
+		return discovery.EndpointSlices(clientset, w.operator, service)
+	}
 }
 
 func (w *world) update(s *discoveryv1.EndpointSlice) {
@@ -141,11 +154,11 @@ func (n *podNetwork) dial(ctx context.Context, network, address string) (net.Con
 	return (&net.Dialer{}).DialContext(ctx, network, to)
 }
 
-// grant gives a user the rights in a file of config/rbac, in this world's operator
+// grantManager gives a user the rights of the manager, in this world's operator
 // namespace.
-func (w *world) grant(user, file string) {
+func (w *world) grantManager(user string) {
 	w.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", file))
+	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "manager.yaml"))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -165,10 +178,17 @@ func (w *world) grant(user, file string) {
 			})
 		case "Role":
 			w.create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: user}, Rules: role.Rules})
-			w.create(&rbacv1.RoleBinding{
-				ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: user}, Subjects: subjects,
-				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
-			})
+			w.bind(user, user)
 		}
 	}
+}
+
+// bind gives a user the rights of a Role in this world's operator namespace.
+func (w *world) bind(user, role string) {
+	w.Helper()
+	w.create(&rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: user},
+		Subjects:   []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: user}},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role},
+	})
 }

@@ -23,7 +23,7 @@ import (
 )
 
 // The whole path, with nothing faked: a policy is applied, and requests are denied
-// by enforcers that have the rights of config/rbac and no others.
+// by enforcers that have the rights which the operator gives to its own.
 func TestFromApplyToADeniedRequest(t *testing.T) {
 	w := newEmptyWorld(t)
 	w.createPool("default")
@@ -229,8 +229,8 @@ func freePort(w *world, network string) string {
 	return ""
 }
 
-// enforcerKubeconfig returns the path of a kubeconfig with the rights that
-// config/rbac gives to enforcers, in this world's operator namespace.
+// enforcerKubeconfig returns the path of a kubeconfig with the rights that the
+// operator gives to the enforcers of the pool "default".
 func (w *world) enforcerKubeconfig() string {
 	w.Helper()
 	name := "enforcers-of-" + w.operator
@@ -238,7 +238,7 @@ func (w *world) enforcerKubeconfig() string {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.grant(name, "enforcer.yaml")
+	w.bind(name, "default-enforcers")
 	text, err := user.KubeConfig()
 	if err != nil {
 		w.Fatal(err)

@@ -104,7 +104,7 @@ func (w *world) startManager() {
 // startManagerAs runs them with somebody's rights.
 func (w *world) startManagerAs(user *rest.Config, elect bool, o controllers.Options) {
 	w.Helper()
-	o.Namespace = w.operator
+	o.Namespace, o.Image = w.operator, "enforcer:test"
 	options, err := controllers.ManagerOptions(w.operator)
 	if err != nil {
 		w.Fatal(err)

@@ -1,0 +1,56 @@
+package workload
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// membersService lists the members of the pool, ready or not: enforcers find each
+// other here, and the manager finds them.
+func (in Input) membersService() *corev1.Service {
+	return &corev1.Service{ObjectMeta: in.meta(), Spec: corev1.ServiceSpec{
+		ClusterIP: corev1.ClusterIPNone,
+		Selector:  podLabels(in.Pool),
+		Ports: []corev1.ServicePort{
+			servicePort(portGossip, numberGossip, corev1.ProtocolUDP),
+			servicePort(portGossipTCP, numberGossip, corev1.ProtocolTCP),
+			servicePort(portAdmin, numberAdmin, corev1.ProtocolTCP),
+		},
+	}}
+}
+
+// frontService is what proxies ask.
+func (in Input) frontService() *corev1.Service {
+	rls, http := servicePort(portRLS, numberRLS, corev1.ProtocolTCP), servicePort(portHTTP, numberHTTP, corev1.ProtocolTCP)
+	rls.AppProtocol, http.AppProtocol = new("kubernetes.io/h2c"), new("http")
+	return &corev1.Service{ObjectMeta: Meta(in.Pool, in.Pool.FrontService()), Spec: corev1.ServiceSpec{
+		Selector: podLabels(in.Pool),
+		Ports:    []corev1.ServicePort{rls, http},
+	}}
+}
+
+// servicePort leads to the port of that name of a pod.
+func servicePort(name string, number int32, protocol corev1.Protocol) corev1.ServicePort {
+	return corev1.ServicePort{Name: name, Port: number, Protocol: protocol, TargetPort: intstr.FromString(name)}
+}
+
+// networkPolicy lets everybody ask, and read metrics and state; gossip is for the
+// pool's own pods. What is asked of the API server and of DNS is not restricted.
+func (in Input) networkPolicy() *networkingv1.NetworkPolicy {
+	return &networkingv1.NetworkPolicy{ObjectMeta: in.meta(), Spec: networkingv1.NetworkPolicySpec{
+		PodSelector: *in.podSelector(),
+		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
+		Ingress: []networkingv1.NetworkPolicyIngressRule{
+			{Ports: []networkingv1.NetworkPolicyPort{policyPort(portRLS, corev1.ProtocolTCP), policyPort(portHTTP, corev1.ProtocolTCP), policyPort(portAdmin, corev1.ProtocolTCP)}},
+			{
+				From:  []networkingv1.NetworkPolicyPeer{{PodSelector: in.podSelector()}},
+				Ports: []networkingv1.NetworkPolicyPort{policyPort(portGossip, corev1.ProtocolUDP), policyPort(portGossipTCP, corev1.ProtocolTCP)},
+			},
+		},
+	}}
+}
+
+func policyPort(name string, protocol corev1.Protocol) networkingv1.NetworkPolicyPort {
+	return networkingv1.NetworkPolicyPort{Port: new(intstr.FromString(name)), Protocol: &protocol}
+}

@@ -1,0 +1,181 @@
+package workload
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+func pool(name string, spec v1alpha1.EnforcerPoolSpec) *v1alpha1.EnforcerPool {
+	return &v1alpha1.EnforcerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "limits", Name: name}, Spec: spec}
+}
+
+func TestWhatAPoolAsksFor(t *testing.T) {
+	tests := map[string]struct {
+		pool         *v1alpha1.EnforcerPool
+		want         string
+		wantObsolete string
+	}{
+		"nothing said": {
+			pool("default", v1alpha1.EnforcerPoolSpec{}),
+			"ServiceAccount default-enforcers, Role default-enforcers, RoleBinding default-enforcers, Service default-enforcers, " +
+				"Service sluice, NetworkPolicy default-enforcers, Deployment default-enforcers, PodDisruptionBudget default-enforcers",
+			"HorizontalPodAutoscaler default-enforcers",
+		},
+		"another pool, that scales": {
+			pool("edge", v1alpha1.EnforcerPoolSpec{Autoscaling: &v1alpha1.Autoscaling{MinReplicas: 2, MaxReplicas: 5}}),
+			"ServiceAccount edge-enforcers, Role edge-enforcers, RoleBinding edge-enforcers, Service edge-enforcers, " +
+				"Service sluice-edge, NetworkPolicy edge-enforcers, Deployment edge-enforcers, PodDisruptionBudget edge-enforcers, " +
+				"HorizontalPodAutoscaler edge-enforcers",
+			"",
+		},
+		"somebody else runs it": {
+			pool("default", v1alpha1.EnforcerPoolSpec{ServiceName: "theirs"}),
+			"",
+			"ServiceAccount default-enforcers, Role default-enforcers, RoleBinding default-enforcers, Service default-enforcers, " +
+				"Service sluice, NetworkPolicy default-enforcers, Deployment default-enforcers, PodDisruptionBudget default-enforcers, " +
+				"HorizontalPodAutoscaler default-enforcers",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			wanted, obsolete := Objects(Input{Pool: tc.pool})
+			if diff := cmp.Diff(tc.want, names(wanted)); diff != "" {
+				t.Errorf("wanted (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.wantObsolete, names(obsolete)); diff != "" {
+				t.Errorf("obsolete (-want +got):\n%s", diff)
+			}
+			for _, o := range slices.Concat(wanted, obsolete) {
+				if o.GetNamespace() != "limits" || o.GetLabels()[v1alpha1.LabelPool] != tc.pool.Name {
+					t.Errorf("%s is in namespace %q with labels %v", o.GetName(), o.GetNamespace(), o.GetLabels())
+				}
+			}
+		})
+	}
+}
+
+// names lists objects by kind and name.
+func names(objects []client.Object) string {
+	all := make([]string, len(objects))
+	for i, o := range objects {
+		all[i] = reflect.TypeOf(o).Elem().Name() + " " + o.GetName()
+	}
+	return strings.Join(all, ", ")
+}
+
+// Whatever a pool asks for is of a kind that the manager watches.
+func TestKindsAreThoseOfTheObjects(t *testing.T) {
+	kinds := map[reflect.Type]bool{}
+	for _, o := range Kinds() {
+		kinds[reflect.TypeOf(o)] = true
+	}
+	wanted, obsolete := Objects(Input{Pool: pool("default", v1alpha1.EnforcerPoolSpec{})})
+	for _, o := range slices.Concat(wanted, obsolete) {
+		if !kinds[reflect.TypeOf(o)] {
+			t.Errorf("%T is not among Kinds", o)
+		}
+	}
+}
+
+func TestReplicasAreOwnedByWhoAsksForThem(t *testing.T) {
+	scaling := &v1alpha1.Autoscaling{MinReplicas: 2, MaxReplicas: 5}
+	for name, tc := range map[string]struct {
+		spec v1alpha1.EnforcerPoolSpec
+		new  bool
+		want *int32 // nil: others own it
+	}{
+		"a new pool begins with three":        {v1alpha1.EnforcerPoolSpec{}, true, new(int32(3))},
+		"and is left alone then":              {v1alpha1.EnforcerPoolSpec{}, false, nil},
+		"a number that is asked for is kept":  {v1alpha1.EnforcerPoolSpec{Replicas: new(int32(5))}, false, new(int32(5))},
+		"an autoscaler begins with its least": {v1alpha1.EnforcerPoolSpec{Autoscaling: scaling}, true, new(int32(2))},
+		"and has its way then":                {v1alpha1.EnforcerPoolSpec{Autoscaling: scaling}, false, nil},
+	} {
+		got := Input{Pool: pool("default", tc.spec), New: tc.new}.deployment().Spec.Replicas
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s: replicas (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestAutoscaler(t *testing.T) {
+	got := Input{Pool: pool("edge", v1alpha1.EnforcerPoolSpec{
+		Autoscaling: &v1alpha1.Autoscaling{MinReplicas: 2, MaxReplicas: 5, TargetCPUUtilizationPercentage: 60},
+	})}.autoscaler().Spec
+	want := autoscalingv2.HorizontalPodAutoscalerSpec{
+		ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "edge-enforcers"},
+		MinReplicas:    new(int32(2)),
+		MaxReplicas:    5,
+		Metrics: []autoscalingv2.MetricSpec{{Type: "Resource", Resource: &autoscalingv2.ResourceMetricSource{
+			Name: "cpu", Target: autoscalingv2.MetricTarget{Type: "Utilization", AverageUtilization: new(int32(60))},
+		}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("autoscaler (-want +got):\n%s", diff)
+	}
+}
+
+// Everything that selects pods selects those of the Deployment, and none of
+// another pool.
+func TestSelectorsMeetThePods(t *testing.T) {
+	in := Input{Pool: pool("edge", v1alpha1.EnforcerPoolSpec{})}
+	mine := labels.Set(in.deployment().Spec.Template.Labels)
+	others := labels.Set(Input{Pool: pool("default", v1alpha1.EnforcerPoolSpec{})}.deployment().Spec.Template.Labels)
+	for name, s := range map[string]*metav1.LabelSelector{
+		"Deployment":          in.deployment().Spec.Selector,
+		"members Service":     {MatchLabels: in.membersService().Spec.Selector},
+		"front Service":       {MatchLabels: in.frontService().Spec.Selector},
+		"PodDisruptionBudget": in.disruptionBudget().Spec.Selector,
+		"NetworkPolicy":       &in.networkPolicy().Spec.PodSelector,
+		"gossip peers":        in.networkPolicy().Spec.Ingress[1].From[0].PodSelector,
+		"zone spread":         in.topologySpread()[0].LabelSelector,
+		"node spread":         in.topologySpread()[1].LabelSelector,
+	} {
+		selector, err := metav1.LabelSelectorAsSelector(s)
+		if err != nil || !selector.Matches(mine) || selector.Matches(others) {
+			t.Errorf("%s selects %v (%v), want the pods of its pool", name, selector, err)
+		}
+	}
+	if selector, err := labels.Parse(Selector(in.Pool)); err != nil || !selector.Matches(mine) || selector.Matches(others) {
+		t.Errorf("Selector is %v (%v)", selector, err)
+	}
+}
+
+// What Services and the NetworkPolicy lead to are ports of the container.
+func TestPortsLeadSomewhere(t *testing.T) {
+	in := Input{Pool: pool("default", v1alpha1.EnforcerPoolSpec{})}
+	open := map[string]corev1.ContainerPort{}
+	for _, p := range in.container().Ports {
+		open[p.Name] = p
+	}
+	for _, service := range []*corev1.Service{in.membersService(), in.frontService()} {
+		for _, p := range service.Spec.Ports {
+			if to := open[p.TargetPort.StrVal]; to.Protocol != p.Protocol || to.ContainerPort != p.Port {
+				t.Errorf("port %s of Service %s leads to %v", p.Name, service.Name, to)
+			}
+		}
+	}
+	forAll := map[string]bool{}
+	for _, rule := range in.networkPolicy().Spec.Ingress {
+		for _, p := range rule.Ports {
+			if to := open[p.Port.StrVal]; to.Protocol != *p.Protocol {
+				t.Errorf("the NetworkPolicy admits %s to %v", *p.Protocol, to)
+			}
+			forAll[p.Port.StrVal] = len(rule.From) == 0
+		}
+	}
+	want := map[string]bool{"rls": true, "http": true, "admin": true, "gossip": false, "gossip-tcp": false}
+	if diff := cmp.Diff(want, forAll); diff != "" {
+		t.Errorf("ports, and whether everybody may use them (-want +got):\n%s", diff)
+	}
+}

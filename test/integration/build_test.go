@@ -1,0 +1,367 @@
+package integration
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/controllers"
+	"github.com/sluice-dev/sluice/enforcer/gossipkey"
+)
+
+// kindsOfAPool are those of what the operator makes for a pool.
+var kindsOfAPool = []schema.GroupVersionKind{
+	{Version: "v1", Kind: "ServiceAccount"},
+	{Version: "v1", Kind: "Service"},
+	{Version: "v1", Kind: "Secret"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "Role"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "RoleBinding"},
+	{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"},
+	{Group: "apps", Version: "v1", Kind: "Deployment"},
+	{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"},
+	{Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler"},
+}
+
+// builtWorld is a world with a manager that has the rights of config/rbac, and a
+// pool "default" that it has built.
+func builtWorld(t *testing.T, spec v1alpha1.EnforcerPoolSpec) (*world, *v1alpha1.EnforcerPool) {
+	t.Helper()
+	w := newEmptyWorld(t)
+	w.startManagerInCluster(controllers.Options{})
+	pool := &v1alpha1.EnforcerPool{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: "default"}, Spec: spec}
+	w.create(pool)
+	w.eventually("the pool is built", func() error {
+		for _, want := range []string{"Deployment default-enforcers", "PodDisruptionBudget default-enforcers"} {
+			if _, ok := w.built()[want]; !ok {
+				return fmt.Errorf("there is no %s", want)
+			}
+		}
+		return nil
+	})
+	return w, pool
+}
+
+// built returns the metadata of what the pool "default" has, by kind and name.
+func (w *world) built() map[string]metav1.ObjectMeta {
+	w.Helper()
+	all := map[string]metav1.ObjectMeta{}
+	for _, kind := range kindsOfAPool {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(kind)
+		if err := w.client.List(w.Context(), list, client.InNamespace(w.operator), client.MatchingLabels{v1alpha1.LabelPool: "default"}); err != nil {
+			w.Fatal(err)
+		}
+		for _, o := range list.Items {
+			all[kind.Kind+" "+o.Name] = o.ObjectMeta
+		}
+	}
+	return all
+}
+
+// versions returns the resourceVersion of everything that belongs to the pool, and
+// of the pool.
+func (w *world) versions(pool *v1alpha1.EnforcerPool) map[string]string {
+	w.Helper()
+	w.read(pool)
+	all := map[string]string{"EnforcerPool " + pool.Name: pool.ResourceVersion}
+	for name, o := range w.built() {
+		all[name] = o.ResourceVersion
+	}
+	return all
+}
+
+func (w *world) deployment() *appsv1.Deployment {
+	w.Helper()
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: "default-enforcers"}}
+	w.read(d)
+	return d
+}
+
+// editPool changes the spec of a pool.
+func (w *world) editPool(pool *v1alpha1.EnforcerPool, edit func(*v1alpha1.EnforcerPoolSpec)) {
+	w.Helper()
+	w.read(pool)
+	before := pool.DeepCopy()
+	edit(&pool.Spec)
+	if err := w.client.Patch(w.Context(), pool, client.MergeFrom(before)); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// awaitPool waits until a condition of this generation of a pool has a status and
+// says a text.
+func (w *world) awaitPool(pool *v1alpha1.EnforcerPool, condition string, want metav1.ConditionStatus, says string) {
+	w.Helper()
+	w.eventually(fmt.Sprintf("%s is %s: %s", condition, want, says), func() error {
+		w.read(pool)
+		c := meta.FindStatusCondition(pool.Status.Conditions, condition)
+		if c == nil || c.Status != want || c.ObservedGeneration != pool.Generation || c.Reason+": "+c.Message != says {
+			return fmt.Errorf("generation %d has %v", pool.Generation, pool.Status.Conditions)
+		}
+		return nil
+	})
+}
+
+func TestThePoolIsBuiltAndBelongsTogether(t *testing.T) {
+	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{})
+	want := []string{
+		"Deployment default-enforcers", "NetworkPolicy default-enforcers", "PodDisruptionBudget default-enforcers",
+		"Role default-enforcers", "RoleBinding default-enforcers", "Secret default-gossip-keys",
+		"Service default-enforcers", "Service sluice", "ServiceAccount default-enforcers",
+	}
+	built := w.built()
+	if got := slices.Sorted(maps.Keys(built)); !slices.Equal(got, want) {
+		t.Errorf("there are %v, want %v", got, want)
+	}
+	for name, o := range built { // nobody collects garbage here
+		if !metav1.IsControlledBy(&o, pool) {
+			t.Errorf("%s has owners %v: it would outlive its pool", name, o.OwnerReferences)
+		}
+	}
+	if d := w.deployment(); *d.Spec.Replicas != 3 || d.Spec.Template.Spec.Containers[0].Image != "enforcer:test" {
+		t.Errorf("%d replicas of %s", *d.Spec.Replicas, d.Spec.Template.Spec.Containers[0].Image)
+	}
+	if keys, err := gossipkey.Parse(w.keys().Data["keys"]); err != nil || len(keys) != 1 {
+		t.Errorf("keys %v (%v), want one", keys, err)
+	}
+}
+
+// keys returns the Secret with the gossip keys.
+func (w *world) keys() *corev1.Secret {
+	w.Helper()
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: "default-gossip-keys"}}
+	w.read(s)
+	return s
+}
+
+func TestWhatIsBuiltIsWrittenOnce(t *testing.T) {
+	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{Autoscaling: &v1alpha1.Autoscaling{MaxReplicas: 9}})
+	w.awaitPool(pool, v1alpha1.ConditionAvailable, isFalse, "Unavailable: 0 of 3 enforcers are ready")
+	want := w.versions(pool)
+	p := w.policy(w.shop, "storefront", "", byKey) // has the pool reconciled
+	w.awaitPolicy(p, v1alpha1.ConditionAccepted, isTrue, "")
+	w.eventually("the pool counts its policy", func() error {
+		w.read(pool)
+		if pool.Status.Document.Policies != 1 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	delete(want, "EnforcerPool default")
+	same := func() bool {
+		got := w.versions(pool)
+		delete(got, "EnforcerPool default")
+		return maps.Equal(got, want)
+	}
+	w.never("a write", time.Second, func() bool { return !same() })
+
+	// Nor does a new manager write: everything is as it should be.
+	w.stop()
+	w.startManagerAs(config, false, controllers.Options{Discover: w.endpointSlices(config)})
+	q := w.policy(w.shop, "second", "", byPath)
+	w.awaitPolicy(q, v1alpha1.ConditionAccepted, isTrue, "")
+	w.never("a write", time.Second, func() bool { return !same() })
+}
+
+func TestWhatIsOursIsMendedAndWhatIsNotStays(t *testing.T) {
+	w, _ := builtWorld(t, v1alpha1.EnforcerPoolSpec{})
+	d := w.deployment()
+	d.Spec.Template.Spec.Containers[0].Image = "somebody:else"
+	d.Spec.Template.Annotations = map[string]string{"sidecar.istio.io/inject": "false"}
+	d.Spec.Template.Spec.Containers = append(d.Spec.Template.Spec.Containers, corev1.Container{Name: "shell", Image: "busybox"})
+	d.Labels["team"] = "edge"
+	delete(d.Labels, "app.kubernetes.io/name")
+	if err := w.client.Update(w.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("what is ours is mended", func() error {
+		d = w.deployment()
+		if image := d.Spec.Template.Spec.Containers[0].Image; image != "enforcer:test" || d.Labels["app.kubernetes.io/name"] != "sluice" {
+			return fmt.Errorf("image %s, labels %v", image, d.Labels)
+		}
+		return nil
+	})
+	if d.Labels["team"] != "edge" || d.Spec.Template.Annotations["sidecar.istio.io/inject"] != "false" || len(d.Spec.Template.Spec.Containers) != 2 {
+		t.Errorf("labels %v, annotations %v, %d containers: what others added is gone", d.Labels, d.Spec.Template.Annotations, len(d.Spec.Template.Spec.Containers))
+	}
+
+	// What is deleted comes back; a key is made anew only then.
+	secret := w.keys().DeepCopy()
+	for name, o := range w.built() {
+		for _, kind := range kindsOfAPool {
+			if name != kind.Kind+" "+o.Name {
+				continue
+			}
+			gone := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name}}
+			gone.SetGroupVersionKind(kind)
+			w.gone(gone)
+			w.eventually(name+" is back", func() error {
+				if again, ok := w.built()[name]; !ok || again.UID == o.UID {
+					return errors.New("it is not")
+				}
+				return nil
+			})
+		}
+	}
+	if again := w.keys(); string(again.Data["keys"]) == string(secret.Data["keys"]) {
+		t.Error("a key that was deleted came back")
+	}
+}
+
+func TestAnAutoscalerOwnsTheReplicas(t *testing.T) {
+	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{Replicas: new(int32(4))})
+	w.scaleTo(6) // drift of what the spec says
+	w.eventually("the spec has its way", func() error { return w.hasReplicas(4) })
+
+	// Handing over changes nothing: a field that nobody owns any more would become 1.
+	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) {
+		s.Replicas, s.Autoscaling = nil, &v1alpha1.Autoscaling{MaxReplicas: 9}
+	})
+	w.eventually("there is an autoscaler", func() error {
+		if _, ok := w.built()["HorizontalPodAutoscaler default-enforcers"]; !ok {
+			return errors.New("there is none")
+		}
+		return w.hasReplicas(4)
+	})
+	w.scaleTo(7)
+	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) { s.Image = "enforcer:new" })
+	w.eventually("the new image is there", func() error {
+		if image := w.deployment().Spec.Template.Spec.Containers[0].Image; image != "enforcer:new" {
+			return errors.New(image)
+		}
+		return nil
+	})
+	w.never("the operator scales", 500*time.Millisecond, func() bool { return w.hasReplicas(7) != nil })
+
+	// Even one that has lost its label, so that the manager does not see it, is no new one.
+	d := w.deployment()
+	delete(d.Labels, v1alpha1.LabelPool)
+	if err := w.client.Update(w.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the label is back", func() error {
+		if w.deployment().Labels[v1alpha1.LabelPool] == "" {
+			return errors.New("it is not")
+		}
+		return w.hasReplicas(7)
+	})
+
+	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) { s.Replicas, s.Autoscaling = new(int32(5)), nil })
+	w.eventually("the autoscaler is gone", func() error {
+		if _, ok := w.built()["HorizontalPodAutoscaler default-enforcers"]; ok {
+			return errors.New("it is not")
+		}
+		return w.hasReplicas(5)
+	})
+}
+
+// scaleTo does what an autoscaler does.
+func (w *world) scaleTo(replicas int32) {
+	w.Helper()
+	scale := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
+	if err := w.client.SubResource("scale").Update(w.Context(), w.deployment(), client.WithSubResourceBody(scale)); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) hasReplicas(want int32) error {
+	w.Helper()
+	if got := *w.deployment().Spec.Replicas; got != want {
+		return fmt.Errorf("%d replicas, want %d", got, want)
+	}
+	return nil
+}
+
+func TestAPoolIsScaledLikeADeployment(t *testing.T) {
+	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{})
+	scale := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: 6}}
+	if err := w.client.SubResource("scale").Update(w.Context(), pool, client.WithSubResourceBody(scale)); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("there are six", func() error { return w.hasReplicas(6) })
+}
+
+func TestSomebodyElseRunsThePool(t *testing.T) {
+	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{Autoscaling: &v1alpha1.Autoscaling{MaxReplicas: 9}})
+	before := w.keys()
+	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) { *s = v1alpha1.EnforcerPoolSpec{ServiceName: "theirs"} })
+	w.eventually("only the keys are left", func() error {
+		if got := slices.Sorted(maps.Keys(w.built())); !slices.Equal(got, []string{"Secret default-gossip-keys"}) {
+			return fmt.Errorf("there are %v", got)
+		}
+		return nil
+	})
+	w.awaitPool(pool, v1alpha1.ConditionReady, isFalse, "NoEnforcers: the pool has no ready enforcer")
+	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) { s.ServiceName = "" })
+	w.eventually("it is built again", func() error {
+		return w.client.Get(w.Context(), client.ObjectKey{Namespace: w.operator, Name: "default-enforcers"}, &appsv1.Deployment{})
+	})
+	if after := w.keys(); after.UID != before.UID || after.ResourceVersion != before.ResourceVersion {
+		t.Error("the keys were written over")
+	}
+}
+
+func TestWhatCannotBeBuiltIsTold(t *testing.T) {
+	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{})
+	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) {
+		s.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 0, TopologyKey: "rack", WhenUnsatisfiable: "Maybe"}}
+	})
+	w.eventually("the status says what the API server says", func() error {
+		w.read(pool)
+		c := cmp.Or(meta.FindStatusCondition(pool.Status.Conditions, v1alpha1.ConditionReady), &metav1.Condition{})
+		if c.Reason != v1alpha1.ReasonBuildFailed || c.Status != isFalse {
+			return fmt.Errorf("conditions %v", pool.Status.Conditions)
+		}
+		t.Log(c.Message)
+		return nil
+	})
+	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) { s.TopologySpreadConstraints = nil })
+	w.awaitPool(pool, v1alpha1.ConditionProgressing, isTrue, "RollingOut: 0 of 3 enforcers are as the spec says")
+}
+
+func TestThePoolTellsOfItsDeployment(t *testing.T) {
+	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{})
+	d := w.deployment()
+	d.Status = appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: 4, UpdatedReplicas: 2, ReadyReplicas: 3}
+	if err := w.client.Status().Update(w.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitPool(pool, v1alpha1.ConditionReady, isFalse, "RollingOut: 2 of 3 enforcers are as the spec says; 2 that are not still run")
+	want := v1alpha1.WorkloadStatus{
+		Desired: 3, Replicas: 4, Ready: 3, Updated: 2,
+		Selector: "app.kubernetes.io/component=enforcer,app.kubernetes.io/name=sluice,sluice.dev/pool=default",
+	}
+	if *pool.Status.Workload != want {
+		t.Errorf("workload %+v, want %+v", *pool.Status.Workload, want)
+	}
+}
+
+func TestTheDefaultPoolComesWithTheManager(t *testing.T) {
+	w := newEmptyWorld(t)
+	w.startManagerInCluster(controllers.Options{DefaultPool: true})
+	p := w.policy(w.shop, "storefront", "", byKey)
+	w.awaitPolicy(p, v1alpha1.ConditionAccepted, isTrue, "")
+	pool := &v1alpha1.EnforcerPool{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: "default"}}
+	w.read(pool)
+	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) { s.Replicas = new(int32(5)) })
+	w.eventually("it is built", func() error {
+		d := &appsv1.Deployment{}
+		if err := w.client.Get(w.Context(), client.ObjectKey{Namespace: w.operator, Name: "default-enforcers"}, d); err != nil {
+			return err
+		}
+		return w.hasReplicas(5)
+	})
+}
