@@ -18,6 +18,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/controllers/workload"
+	"github.com/sluice-dev/sluice/enforcer/gossipkey"
 )
 
 // replicasManager is who owns the number of replicas between the operator, which
@@ -41,11 +42,13 @@ type built map[string]stamp
 type stamp struct{ wanted, version string }
 
 // build makes the objects of a pool, removes those that its spec does not ask for
-// any more, and returns the Deployment as it was last seen; nil when there is none.
-func (a *applier) build(ctx context.Context, pool *v1alpha1.EnforcerPool, done built) (*appsv1.Deployment, error) {
-	deployment, err := a.deployment(ctx, pool)
+// any more, and moves a rotation of the gossip keys on if the enforcers that were
+// seen are ready for that. It returns the Deployment as it was last seen, nil when
+// there is none, and which rotation is complete.
+func (a *applier) build(ctx context.Context, pool *v1alpha1.EnforcerPool, done built, seen []enforcer) (deployment *appsv1.Deployment, rotation string, err error) {
+	deployment, err = a.deployment(ctx, pool)
 	if err != nil {
-		return nil, err
+		return nil, pool.Status.GossipKeyRotation, err
 	}
 	wanted, obsolete := workload.Objects(workload.Input{Pool: pool, Image: a.image, New: deployment == nil})
 	var errs []error
@@ -53,7 +56,8 @@ func (a *applier) build(ctx context.Context, pool *v1alpha1.EnforcerPool, done b
 		errs = append(errs, a.prune(ctx, pool, o))
 	}
 	if len(wanted) > 0 {
-		errs = append(errs, a.keepKeys(ctx, pool))
+		rotation, err = a.keepKeys(ctx, pool, func(keys []gossipkey.Key) bool { return haveKeys(deployment, seen, keys) })
+		errs = append(errs, err)
 	}
 	for _, o := range wanted {
 		if d, ok := o.(*appsv1.Deployment); ok && d.Spec.Replicas == nil {
@@ -64,25 +68,30 @@ func (a *applier) build(ctx context.Context, pool *v1alpha1.EnforcerPool, done b
 		}
 		errs = append(errs, a.apply(ctx, pool, o, done))
 	}
-	return deployment, errors.Join(errs...)
+	return deployment, rotation, errors.Join(errs...)
 }
 
 // deployment returns that of a pool which the operator builds, nil when there is
-// none. One that the cache does not have may be new, or have lost its label.
+// none.
 func (a *applier) deployment(ctx context.Context, pool *v1alpha1.EnforcerPool) (*appsv1.Deployment, error) {
 	if !pool.BuiltByOperator() {
 		return nil, nil
 	}
-	name := client.ObjectKey{Namespace: pool.Namespace, Name: workload.Name(pool)}
-	for _, reader := range []client.Reader{a.client, a.live} {
-		d := &appsv1.Deployment{}
-		if err := reader.Get(ctx, name, d); err == nil {
-			return d, nil
-		} else if !apierrors.IsNotFound(err) {
-			return nil, err
-		}
+	d := &appsv1.Deployment{}
+	if err := a.find(ctx, client.ObjectKey{Namespace: pool.Namespace, Name: workload.Name(pool)}, d); err != nil {
+		return nil, client.IgnoreNotFound(err)
 	}
-	return nil, nil
+	return d, nil
+}
+
+// find reads what must not be taken for new by mistake: an object that the cache
+// does not have may have been made a moment ago, or lost its label.
+func (a *applier) find(ctx context.Context, name client.ObjectKey, into client.Object) error {
+	err := a.client.Get(ctx, name, into)
+	if apierrors.IsNotFound(err) {
+		err = a.live.Get(ctx, name, into)
+	}
+	return err
 }
 
 // apply applies one object, unless nothing has changed since it was applied.

@@ -62,8 +62,11 @@ func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if wait := publishSpacing - r.now().Sub(memory.published); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	deployment, problem := r.applier.build(ctx, &pool, memory.built)
-	facts := poolFacts{deployment: deployment, unbuilt: problem}
+	var facts poolFacts
+	if o := r.board.of(pool.Name).observation; o != nil {
+		facts.enforcers = o.enforcers
+	}
+	facts.deployment, facts.rotation, facts.unbuilt = r.applier.build(ctx, &pool, memory.built, facts.enforcers)
 	if facts.unpublished = r.recall(ctx, req.NamespacedName, memory); facts.unpublished != nil {
 		return r.report(ctx, &pool, memory, facts)
 	}

@@ -25,6 +25,7 @@ const settleTime = 2 * time.Second
 // poolFacts is everything that the status of a pool is a function of.
 type poolFacts struct {
 	deployment  *appsv1.Deployment // nil: there is none
+	rotation    string             // of the gossip keys, that is complete
 	unbuilt     error              // why what runs the enforcers is not as it should be; nil: it is
 	published   *publication       // nil: nothing yet
 	unpublished error              // why the newest document is not published; nil: it is
@@ -80,6 +81,7 @@ func (r *poolReconciler) announce(pool *v1alpha1.EnforcerPool, before []metav1.C
 func poolStatus(pool *v1alpha1.EnforcerPool, f poolFacts, now time.Time) v1alpha1.EnforcerPoolStatus {
 	status := *pool.Status.DeepCopy()
 	status.ObservedGeneration = pool.Generation
+	status.GossipKeyRotation = f.rotation
 	status.Document = nil
 	if p := f.published; p != nil {
 		status.Document = &v1alpha1.DocumentStatus{Digest: p.digest, Policies: int32(len(p.document.Policies)), Bytes: p.bytes}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -37,6 +38,7 @@ type enforcer struct {
 	problem string // why nothing is known of it now; "" when it answers
 	digest  string // of the document it runs, "" for none
 	refused string // why it does not run a newer one
+	keys    string // fingerprints of its gossip keys, the one that seals first
 	runs    map[types.NamespacedName]running
 }
 
@@ -122,6 +124,7 @@ func (s *sighting) see(now time.Time, state *report.State) {
 
 func (e *enforcer) report(s *sighting) {
 	e.digest, e.refused, e.runs = digestOf(s.state), s.state.Refused, s.runs
+	e.keys = strings.Join(s.state.GossipKeys, " ")
 }
 
 // displayName prefers what the enforcer calls itself to a bare address.
@@ -153,7 +156,7 @@ func (o *observation) changed(next *observation, all map[types.NamespacedName]ve
 		return slices.Collect(maps.Keys(all)), true
 	}
 	pool = !slices.EqualFunc(o.enforcers, next.enforcers, func(a, b enforcer) bool {
-		return a.name == b.name && a.problem == b.problem && a.digest == b.digest && a.refused == b.refused
+		return a.name == b.name && a.problem == b.problem && a.digest == b.digest && a.refused == b.refused && a.keys == b.keys
 	})
 	for name, v := range all {
 		if pool && !slices.EqualFunc(o.enforcers, next.enforcers, func(a, b enforcer) bool {

@@ -22,6 +22,9 @@ func (e *Enforcer) state() report.State {
 		Ready: e.ready() == nil, Refused: e.policies.lastRefusal(),
 		Policies: policiesOf(&r), Peers: []report.Peer{},
 	}
+	for _, k := range e.keys.Ring().Keys() {
+		s.GossipKeys = append(s.GossipKeys, k.String())
+	}
 	if r.Snapshot != nil {
 		s.Document = &report.Document{Digest: r.Snapshot.Digest, Since: r.Since.Time()}
 	}

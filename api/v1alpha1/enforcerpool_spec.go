@@ -8,7 +8,7 @@ import (
 // enforcers; fields named as in a Deployment, for another one; or serviceName
 // alone, for enforcers that somebody else runs.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.serviceName) || !(has(self.replicas) || has(self.autoscaling) || has(self.image) || has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.resources) || has(self.nodeSelector) || has(self.tolerations) || has(self.affinity) || has(self.topologySpreadConstraints) || has(self.priorityClassName) || has(self.maxKeys) || has(self.trustedProxies))",message="serviceName is for enforcers that somebody else runs, and every other field for those that the operator runs: leave serviceName out, or everything else"
+// +kubebuilder:validation:XValidation:rule="!has(self.serviceName) || !(has(self.replicas) || has(self.autoscaling) || has(self.image) || has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.resources) || has(self.nodeSelector) || has(self.tolerations) || has(self.affinity) || has(self.topologySpreadConstraints) || has(self.priorityClassName) || has(self.maxKeys) || has(self.trustedProxies) || has(self.gossipKeyRotation))",message="serviceName is for enforcers that somebody else runs, and every other field for those that the operator runs: leave serviceName out, or everything else"
 // +kubebuilder:validation:XValidation:rule="!(has(self.replicas) && has(self.autoscaling))",message="replicas and autoscaling exclude each other: leave replicas out, and say autoscaling.minReplicas and maxReplicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.resources) || (has(self.resources.requests) && 'cpu' in self.resources.requests) || (has(self.resources.limits) && 'cpu' in self.resources.limits)",message="autoscaling goes by the part of the requested CPU that is used: say resources.requests.cpu, such as 500m, or leave resources out"
 type EnforcerPoolSpec struct {
@@ -120,6 +120,15 @@ type EnforcerPoolSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	TrustedProxies []Network `json:"trustedProxies,omitempty"`
+
+	// GossipKeyRotation has the key that seals what enforcers tell each other
+	// replaced whenever this text changes to another one, such as a date. The old key
+	// goes when every enforcer has the new one, and no enforcer restarts.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	GossipKeyRotation string `json:"gossipKeyRotation,omitempty"`
 }
 
 // Autoscaling has the number of enforcers follow their load, by a

@@ -82,6 +82,13 @@ type EnforcerPoolStatus struct {
 	//
 	// +optional
 	Workload *WorkloadStatus `json:"workload,omitempty"`
+
+	// GossipKeyRotation is the value of spec.gossipKeyRotation that the gossip key was
+	// made for. It follows when the old key is gone.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	GossipKeyRotation string `json:"gossipKeyRotation,omitempty"`
 }
 
 // WorkloadStatus counts the pods of a pool.

@@ -17,6 +17,10 @@ type State struct {
 	// their counts.
 	Ready bool `json:"ready"`
 
+	// GossipKeys are the fingerprints of the keys that open gossip here, that of the
+	// one that seals first; empty when gossip is not sealed.
+	GossipKeys []string `json:"gossipKeys,omitempty"`
+
 	// Document is the one in force; nil before the first.
 	Document *Document `json:"document,omitempty"`
 

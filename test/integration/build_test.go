@@ -19,7 +19,6 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/controllers"
-	"github.com/sluice-dev/sluice/enforcer/gossipkey"
 )
 
 // kindsOfAPool are those of what the operator makes for a pool.
@@ -41,6 +40,12 @@ func builtWorld(t *testing.T, spec v1alpha1.EnforcerPoolSpec) (*world, *v1alpha1
 	t.Helper()
 	w := newEmptyWorld(t)
 	w.startManagerInCluster(controllers.Options{})
+	return w, w.buildPool(spec)
+}
+
+// buildPool creates the pool "default" and waits until it is built.
+func (w *world) buildPool(spec v1alpha1.EnforcerPoolSpec) *v1alpha1.EnforcerPool {
+	w.Helper()
 	pool := &v1alpha1.EnforcerPool{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: "default"}, Spec: spec}
 	w.create(pool)
 	w.eventually("the pool is built", func() error {
@@ -51,7 +56,7 @@ func builtWorld(t *testing.T, spec v1alpha1.EnforcerPoolSpec) (*world, *v1alpha1
 		}
 		return nil
 	})
-	return w, pool
+	return pool
 }
 
 // built returns the metadata of what the pool "default" has, by kind and name.
@@ -134,17 +139,9 @@ func TestThePoolIsBuiltAndBelongsTogether(t *testing.T) {
 	if d := w.deployment(); *d.Spec.Replicas != 3 || d.Spec.Template.Spec.Containers[0].Image != "enforcer:test" {
 		t.Errorf("%d replicas of %s", *d.Spec.Replicas, d.Spec.Template.Spec.Containers[0].Image)
 	}
-	if keys, err := gossipkey.Parse(w.keys().Data["keys"]); err != nil || len(keys) != 1 {
-		t.Errorf("keys %v (%v), want one", keys, err)
+	if keys := w.keyring(); len(keys) != 1 {
+		t.Errorf("keys %v, want one", keys)
 	}
-}
-
-// keys returns the Secret with the gossip keys.
-func (w *world) keys() *corev1.Secret {
-	w.Helper()
-	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: "default-gossip-keys"}}
-	w.read(s)
-	return s
 }
 
 func TestWhatIsBuiltIsWrittenOnce(t *testing.T) {
@@ -334,11 +331,7 @@ func TestWhatCannotBeBuiltIsTold(t *testing.T) {
 
 func TestThePoolTellsOfItsDeployment(t *testing.T) {
 	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{})
-	d := w.deployment()
-	d.Status = appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: 4, UpdatedReplicas: 2, ReadyReplicas: 3}
-	if err := w.client.Status().Update(w.Context(), d); err != nil {
-		t.Fatal(err)
-	}
+	w.deploymentHas(appsv1.DeploymentStatus{Replicas: 4, UpdatedReplicas: 2, ReadyReplicas: 3})
 	w.awaitPool(pool, v1alpha1.ConditionReady, isFalse, "RollingOut: 2 of 3 enforcers are as the spec says; 2 that are not still run")
 	want := v1alpha1.WorkloadStatus{
 		Desired: 3, Replicas: 4, Ready: 3, Updated: 2,
@@ -346,6 +339,17 @@ func TestThePoolTellsOfItsDeployment(t *testing.T) {
 	}
 	if *pool.Status.Workload != want {
 		t.Errorf("workload %+v, want %+v", *pool.Status.Workload, want)
+	}
+}
+
+// deploymentHas does what the Deployment's controller does.
+func (w *world) deploymentHas(status appsv1.DeploymentStatus) {
+	w.Helper()
+	d := w.deployment()
+	d.Status = status
+	d.Status.ObservedGeneration = d.Generation
+	if err := w.client.Status().Update(w.Context(), d); err != nil {
+		w.Fatal(err)
 	}
 }
 

@@ -33,6 +33,7 @@ type fakeEnforcer struct {
 	document *policy.Document
 	digest   string
 	usage    report.Usage // of every limit
+	keys     []string     // fingerprints of its gossip keys
 }
 
 // startFake starts an enforcer that lives until the test ends.
@@ -108,6 +109,16 @@ func (e *fakeEnforcer) use(usage report.Usage) {
 	e.usage = usage
 }
 
+// takeKeys reads the gossip keys of the pool, as the kubelet has an enforcer do some
+// time after they changed.
+func (e *fakeEnforcer) takeKeys() {
+	e.w.Helper()
+	keys := e.w.keyring()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.keys = keys
+}
+
 func (e *fakeEnforcer) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		changes, err := e.w.client.Watch(ctx, &corev1.ConfigMapList{}, e.scope()...)
@@ -161,7 +172,7 @@ func (e *fakeEnforcer) lags() bool {
 func (e *fakeEnforcer) ServeHTTP(resp http.ResponseWriter, _ *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	state := report.State{Node: e.name, Started: e.started, Now: time.Now(), Ready: e.document != nil}
+	state := report.State{Node: e.name, Started: e.started, Now: time.Now(), Ready: e.document != nil, GossipKeys: e.keys}
 	if e.document != nil {
 		state.Document = &report.Document{Digest: e.digest}
 		for _, p := range e.document.Policies {
