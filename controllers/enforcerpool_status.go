@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -87,6 +88,7 @@ func poolStatus(pool *v1alpha1.EnforcerPool, f poolFacts, now time.Time) v1alpha
 		status.Document = &v1alpha1.DocumentStatus{Digest: p.digest, Policies: int32(len(p.document.Policies)), Bytes: p.bytes}
 	}
 	lagging := f.lagging()
+	status.Members = f.members()
 	status.Enforcers = enforcerCount(len(f.enforcers)-len(lagging), len(f.enforcers))
 
 	parts := []metav1.Condition{f.publishedCondition()}
@@ -132,10 +134,40 @@ func (f *poolFacts) ready(parts []metav1.Condition, lagging []string) metav1.Con
 	case len(lagging) > 0:
 		c.Reason = v1alpha1.ReasonPending
 		c.Message += "; " + enumerate(lagging)
+	case len(f.apart()) > 0:
+		c.Reason = v1alpha1.ReasonApart
+		c.Message += "; " + enumerate(f.apart())
 	default:
 		c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonReady
 	}
 	return c
+}
+
+// members says how many enforcers each counts: one number, or the least and the most.
+func (f *poolFacts) members() string {
+	var counts []int
+	for _, e := range f.enforcers {
+		if e.members > 0 {
+			counts = append(counts, e.members)
+		}
+	}
+	if len(counts) == 0 {
+		return ""
+	}
+	if least, most := slices.Min(counts), slices.Max(counts); least < most {
+		return fmt.Sprintf("%d-%d", least, most)
+	}
+	return fmt.Sprint(counts[0])
+}
+
+// apart says of each enforcer that does not hear all others how many those are.
+func (f *poolFacts) apart() (all []string) {
+	for _, e := range f.enforcers {
+		if e.apart != "" {
+			all = append(all, e.apart)
+		}
+	}
+	return all
 }
 
 // lagging says of each enforcer that does not run the published document what it

@@ -52,6 +52,15 @@ func TestPoolStatus(t *testing.T) {
 				"False Pending: 1 of 2 enforcers run the published document; b does not answer", "1/2", 2,
 			},
 		},
+		"enforcers that do not hear each other are named": {
+			facts: poolFacts{published: published, enforcers: []enforcer{
+				{name: "a", digest: "new", members: 2}, {name: "b", digest: "new", members: 1, apart: "b does not hear 1 of 1 others"},
+			}},
+			want: want{
+				"True Published: the document is in ConfigMap sluice-default",
+				"False Apart: 2 of 2 enforcers run the published document; b does not hear 1 of 1 others", "2/2", 2,
+			},
+		},
 		"a pool without enforcers": {
 			facts: poolFacts{published: published},
 			want: want{
@@ -80,5 +89,17 @@ func TestPoolStatus(t *testing.T) {
 				t.Errorf("status (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestMembers(t *testing.T) {
+	for want, counts := range map[string][]int{"": {0, 0}, "3": {3, 3, 3}, "2-3": {3, 2, 3}, "1": {0, 1}} {
+		var f poolFacts
+		for _, n := range counts {
+			f.enforcers = append(f.enforcers, enforcer{members: n})
+		}
+		if got := f.members(); got != want {
+			t.Errorf("counts %v: %q, want %q", counts, got, want)
+		}
 	}
 }

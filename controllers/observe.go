@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -23,6 +24,14 @@ const (
 	// latePatience is the same for one that is there but takes too long. A machine
 	// that is short of time must not make every policy's status come and go.
 	latePatience = 5 * time.Second
+
+	// heardLately is how long after its last word an enforcer counts as heard by
+	// another one; each greets all others every second.
+	heardLately = 3 * time.Second
+
+	// apartTime is how long two enforcers may not hear each other before that is told:
+	// those that start need a moment, and those that end are about to be forgotten.
+	apartTime = 5 * time.Second
 )
 
 // observation is what the enforcers of a pool said of themselves: those that
@@ -39,6 +48,8 @@ type enforcer struct {
 	digest  string // of the document it runs, "" for none
 	refused string // why it does not run a newer one
 	keys    string // fingerprints of its gossip keys, the one that seals first
+	members int    // enforcers of the pool that it counts, itself too; 0 when it does not say
+	apart   string // how many of the others it has not heard for apartTime; "" for none
 	runs    map[types.NamespacedName]running
 }
 
@@ -73,6 +84,7 @@ type tracker struct {
 // sighting is what is remembered of one enforcer.
 type sighting struct {
 	answered time.Time // when it last did; zero: never
+	apart    time.Time // since when it does not hear all others; zero: it does
 	state    *report.State
 	runs     map[types.NamespacedName]running
 }
@@ -105,6 +117,9 @@ func (t *tracker) observe(now time.Time, members []discovery.Endpoint, answers m
 		}
 		o.enforcers = append(o.enforcers, e)
 	}
+	for i, m := range members {
+		o.enforcers[i].listen(now, present[m.Name], states)
+	}
 	t.seen = present // members that left are forgotten
 	o.usage = t.meter.measure(now, states)
 	return o, unsure
@@ -125,6 +140,34 @@ func (s *sighting) see(now time.Time, state *report.State) {
 func (e *enforcer) report(s *sighting) {
 	e.digest, e.refused, e.runs = digestOf(s.state), s.state.Refused, s.runs
 	e.keys = strings.Join(s.state.GossipKeys, " ")
+}
+
+// listen notes whom an enforcer hears, of those that answered.
+func (e *enforcer) listen(now time.Time, s *sighting, states map[string]*report.State) {
+	if e.problem != "" || s.state.Peers == nil {
+		return
+	}
+	heard := map[string]bool{s.state.Node: true}
+	for _, p := range s.state.Peers {
+		if p.LastHeard != nil && s.state.Now.Sub(*p.LastHeard) < heardLately {
+			heard[p.Node] = true
+		}
+	}
+	e.members = len(heard)
+	missing := 0
+	for _, other := range states {
+		if !heard[other.Node] {
+			missing++
+		}
+	}
+	switch {
+	case missing == 0:
+		s.apart = time.Time{}
+	case s.apart.IsZero():
+		s.apart = now
+	case now.Sub(s.apart) >= apartTime:
+		e.apart = fmt.Sprintf("%s does not hear %d of %d others", e.name, missing, len(states)-1)
+	}
 }
 
 // displayName prefers what the enforcer calls itself to a bare address.
@@ -156,7 +199,8 @@ func (o *observation) changed(next *observation, all map[types.NamespacedName]ve
 		return slices.Collect(maps.Keys(all)), true
 	}
 	pool = !slices.EqualFunc(o.enforcers, next.enforcers, func(a, b enforcer) bool {
-		return a.name == b.name && a.problem == b.problem && a.digest == b.digest && a.refused == b.refused && a.keys == b.keys
+		return a.name == b.name && a.problem == b.problem && a.digest == b.digest && a.refused == b.refused &&
+			a.keys == b.keys && a.members == b.members && a.apart == b.apart
 	})
 	for name, v := range all {
 		if pool && !slices.EqualFunc(o.enforcers, next.enforcers, func(a, b enforcer) bool {

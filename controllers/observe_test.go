@@ -3,6 +3,7 @@ package controllers
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +71,52 @@ func TestTrackerForgetsWhoLeft(t *testing.T) {
 	o, _ := tracker.observe(day, pod, map[string]answer{"pod": {problem: "does not answer"}})
 	if o.enforcers[0].problem == "" {
 		t.Error("a new pod of the same name has the credit of the old one")
+	}
+}
+
+func TestEnforcersThatDoNotHearEachOtherAreFound(t *testing.T) {
+	pods := []discovery.Endpoint{{Name: "a"}, {Name: "b"}, {Name: "c"}}
+	hearing := func(at time.Time, node string, ago map[string]time.Duration) answer {
+		s := &report.State{Node: node, Now: at, Peers: []report.Peer{{Address: "10.0.0.9:7946"}}}
+		for peer, d := range ago {
+			s.Peers = append(s.Peers, report.Peer{Node: peer, LastHeard: new(at.Add(-d))})
+		}
+		return answer{state: s}
+	}
+	tracker := newTracker()
+	for _, s := range []struct {
+		at        time.Duration
+		cut       bool // a hears nobody, and nobody hears a
+		want      string
+		wantApart string
+		why       string
+	}{
+		{0, true, "1 2 2", "", "they have just started"},
+		{time.Second, false, "3 3 3", "", "they found each other"},
+		{9 * time.Second, true, "1 2 2", "", "something went wrong, perhaps for a moment"},
+		{14 * time.Second, true, "1 2 2", "a does not hear 2 of 2 others b does not hear 1 of 2 others c does not hear 1 of 2 others", "no"},
+		{15 * time.Second, false, "3 3 3", "", "it is over"},
+		{16 * time.Second, true, "1 2 2", "", "and begins anew"},
+	} {
+		now, lately, long := day.Add(s.at), time.Second, time.Minute
+		ofA := lately
+		if s.cut {
+			ofA = long
+		}
+		o, _ := tracker.observe(now, pods, map[string]answer{
+			"a": hearing(now, "a", map[string]time.Duration{"b": ofA, "c": ofA}),
+			"b": hearing(now, "b", map[string]time.Duration{"a": ofA, "c": lately}),
+			"c": hearing(now, "c", map[string]time.Duration{"a": ofA, "b": lately, "ended": long}),
+		})
+		var members, apart []string
+		for _, e := range o.enforcers {
+			members = append(members, fmt.Sprint(e.members))
+			apart = append(apart, e.apart)
+		}
+		got, gotApart := strings.Join(members, " "), strings.TrimSpace(strings.Join(apart, " "))
+		if got != s.want || gotApart != s.wantApart {
+			t.Errorf("at %s: members %s, apart %q; want %s, %q: %s", s.at, got, gotApart, s.want, s.wantApart, s.why)
+		}
 	}
 }
 

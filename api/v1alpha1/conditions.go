@@ -45,7 +45,8 @@ const (
 	// one that is ready runs the document.
 	//
 	// Reasons for True: Ready.
-	// Reasons for False: the reason of the first condition that is not True.
+	// Reasons for False: the reason of the first condition that is not True; of a
+	// pool also RollingOut, NoEnforcers, Pending and Apart.
 	ConditionReady = "Ready"
 )
 
@@ -104,6 +105,10 @@ const (
 	// ReasonBuildFailed: the API server refused something that belongs to the pool;
 	// the message says what, and why.
 	ReasonBuildFailed = "BuildFailed"
+
+	// ReasonApart: some enforcers have not heard each other for seconds, so they do
+	// not share what they count; the message names them.
+	ReasonApart = "Apart"
 
 	// ReasonReady: everything that Ready sums up is True.
 	ReasonReady = "Ready"

@@ -25,6 +25,7 @@ import (
 // +kubebuilder:printcolumn:name="Up-to-date",type=integer,JSONPath=`.status.workload.updated`
 // +kubebuilder:printcolumn:name="Enforcers",type=string,JSONPath=`.status.enforcers.summary`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Members",type=string,priority=1,JSONPath=`.status.members`
 // +kubebuilder:printcolumn:name="Digest",type=string,priority=1,JSONPath=`.status.document.digest`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 48 && !self.metadata.name.contains('.')",message="the name of a pool has at most 48 characters and no '.': it becomes part of other names"
@@ -82,6 +83,14 @@ type EnforcerPoolStatus struct {
 	//
 	// +optional
 	Workload *WorkloadStatus `json:"workload,omitempty"`
+
+	// Members is how many enforcers of the pool each ready one counts, itself and
+	// those that it heard of in the last seconds: "3", or "2-3" when they differ.
+	// While some do not hear each other, Ready is False and says who.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	Members string `json:"members,omitempty"`
 
 	// GossipKeyRotation is the value of spec.gossipKeyRotation that the gossip key was
 	// made for. It follows when the old key is gone.
