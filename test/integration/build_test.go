@@ -95,6 +95,17 @@ func (w *world) deployment() *appsv1.Deployment {
 	return d
 }
 
+// editDeployment changes the Deployment as somebody would who is not the operator.
+func (w *world) editDeployment(edit func(*appsv1.Deployment)) {
+	w.Helper()
+	d := w.deployment()
+	before := d.DeepCopy()
+	edit(d)
+	if err := w.client.Patch(w.Context(), d, client.MergeFrom(before)); err != nil {
+		w.Fatal(err)
+	}
+}
+
 // editPool changes the spec of a pool.
 func (w *world) editPool(pool *v1alpha1.EnforcerPool, edit func(*v1alpha1.EnforcerPoolSpec)) {
 	w.Helper()
@@ -175,15 +186,15 @@ func TestWhatIsBuiltIsWrittenOnce(t *testing.T) {
 
 func TestWhatIsOursIsMendedAndWhatIsNotStays(t *testing.T) {
 	w, _ := builtWorld(t, v1alpha1.EnforcerPoolSpec{})
-	d := w.deployment()
-	d.Spec.Template.Spec.Containers[0].Image = "somebody:else"
-	d.Spec.Template.Annotations = map[string]string{"sidecar.istio.io/inject": "false"}
-	d.Spec.Template.Spec.Containers = append(d.Spec.Template.Spec.Containers, corev1.Container{Name: "shell", Image: "busybox"})
-	d.Labels["team"] = "edge"
-	delete(d.Labels, "app.kubernetes.io/name")
-	if err := w.client.Update(w.Context(), d); err != nil {
-		t.Fatal(err)
-	}
+	w.editDeployment(func(d *appsv1.Deployment) {
+		pod := &d.Spec.Template
+		pod.Spec.Containers[0].Image = "somebody:else"
+		pod.Annotations = map[string]string{"sidecar.istio.io/inject": "false"}
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "shell", Image: "busybox"})
+		d.Labels["team"] = "edge"
+		delete(d.Labels, "app.kubernetes.io/name")
+	})
+	var d *appsv1.Deployment
 	w.eventually("what is ours is mended", func() error {
 		d = w.deployment()
 		if image := d.Spec.Template.Spec.Containers[0].Image; image != "enforcer:test" || d.Labels["app.kubernetes.io/name"] != "sluice" {
@@ -244,11 +255,7 @@ func TestAnAutoscalerOwnsTheReplicas(t *testing.T) {
 	w.never("the operator scales", 500*time.Millisecond, func() bool { return w.hasReplicas(7) != nil })
 
 	// Even one that has lost its label, so that the manager does not see it, is no new one.
-	d := w.deployment()
-	delete(d.Labels, v1alpha1.LabelPool)
-	if err := w.client.Update(w.Context(), d); err != nil {
-		t.Fatal(err)
-	}
+	w.editDeployment(func(d *appsv1.Deployment) { delete(d.Labels, v1alpha1.LabelPool) })
 	w.eventually("the label is back", func() error {
 		if w.deployment().Labels[v1alpha1.LabelPool] == "" {
 			return errors.New("it is not")
@@ -346,9 +353,10 @@ func TestThePoolTellsOfItsDeployment(t *testing.T) {
 func (w *world) deploymentHas(status appsv1.DeploymentStatus) {
 	w.Helper()
 	d := w.deployment()
+	before := d.DeepCopy()
 	d.Status = status
 	d.Status.ObservedGeneration = d.Generation
-	if err := w.client.Status().Update(w.Context(), d); err != nil {
+	if err := w.client.Status().Patch(w.Context(), d, client.MergeFrom(before)); err != nil {
 		w.Fatal(err)
 	}
 }
