@@ -58,6 +58,9 @@ func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
+	if !pool.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil // what belongs to it is being deleted: nothing is made anew
+	}
 	memory := r.remember(pool.Name)
 	if wait := publishSpacing - r.now().Sub(memory.published); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil

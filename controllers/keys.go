@@ -76,7 +76,10 @@ func (a *applier) keepKeys(ctx context.Context, pool *v1alpha1.EnforcerPool, hav
 	name := client.ObjectKey{Namespace: pool.Namespace, Name: workload.KeySecret(pool)}
 	stored, asked := a.stored(corev1.SchemeGroupVersion.WithKind("Secret")), pool.Spec.GossipKeyRotation
 	if err := a.find(ctx, name, stored); apierrors.IsNotFound(err) {
-		return asked, a.makeKey(ctx, pool)
+		if err := a.makeKey(ctx, pool); err != nil {
+			return pool.Status.GossipKeyRotation, err
+		}
+		return asked, nil
 	} else if err != nil {
 		return pool.Status.GossipKeyRotation, err
 	}

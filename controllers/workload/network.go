@@ -37,20 +37,22 @@ func servicePort(name string, number int32, protocol corev1.Protocol) corev1.Ser
 
 // networkPolicy lets everybody ask, and read metrics and state; gossip is for the
 // pool's own pods. What is asked of the API server and of DNS is not restricted.
+// Ports are numbers: not every network plugin knows their names.
 func (in Input) networkPolicy() *networkingv1.NetworkPolicy {
+	tcp := corev1.ProtocolTCP
 	return &networkingv1.NetworkPolicy{ObjectMeta: in.meta(), Spec: networkingv1.NetworkPolicySpec{
 		PodSelector: *in.podSelector(),
 		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
 		Ingress: []networkingv1.NetworkPolicyIngressRule{
-			{Ports: []networkingv1.NetworkPolicyPort{policyPort(portRLS, corev1.ProtocolTCP), policyPort(portHTTP, corev1.ProtocolTCP), policyPort(portAdmin, corev1.ProtocolTCP)}},
+			{Ports: []networkingv1.NetworkPolicyPort{policyPort(numberRLS, tcp), policyPort(numberHTTP, tcp), policyPort(numberAdmin, tcp)}},
 			{
 				From:  []networkingv1.NetworkPolicyPeer{{PodSelector: in.podSelector()}},
-				Ports: []networkingv1.NetworkPolicyPort{policyPort(portGossip, corev1.ProtocolUDP), policyPort(portGossipTCP, corev1.ProtocolTCP)},
+				Ports: []networkingv1.NetworkPolicyPort{policyPort(numberGossip, corev1.ProtocolUDP), policyPort(numberGossip, tcp)},
 			},
 		},
 	}}
 }
 
-func policyPort(name string, protocol corev1.Protocol) networkingv1.NetworkPolicyPort {
-	return networkingv1.NetworkPolicyPort{Port: new(intstr.FromString(name)), Protocol: &protocol}
+func policyPort(number int32, protocol corev1.Protocol) networkingv1.NetworkPolicyPort {
+	return networkingv1.NetworkPolicyPort{Port: new(intstr.FromInt32(number)), Protocol: &protocol}
 }

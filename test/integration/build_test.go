@@ -167,6 +167,29 @@ func TestWhatIsOursIsMendedAndWhatIsNotStays(t *testing.T) {
 	}
 }
 
+// Whoever deletes in the foreground sees a pool that is there until all it owns is
+// gone.
+func TestAPoolThatIsDeletedIsNotBuiltAgain(t *testing.T) {
+	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{})
+	before := pool.DeepCopy()
+	pool.Finalizers = []string{"example.com/wait"}
+	if err := w.client.Patch(w.Context(), pool, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	w.gone(pool)
+	d := w.deployment()
+	w.gone(d)
+	w.never("it is built again", time.Second, func() bool {
+		return w.client.Get(w.Context(), client.ObjectKeyFromObject(d), d) == nil
+	})
+	w.read(pool)
+	before = pool.DeepCopy()
+	pool.Finalizers = nil
+	if err := w.client.Patch(w.Context(), pool, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAnAutoscalerOwnsTheReplicas(t *testing.T) {
 	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{Replicas: new(int32(4))})
 	w.scaleTo(6) // drift of what the spec says
