@@ -3,16 +3,23 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/controllers/workload"
 	"github.com/sluice-dev/sluice/enforcer"
 )
 
@@ -115,6 +122,41 @@ func TestHelpFitsATerminal(t *testing.T) {
 	for line := range strings.Lines(out.String()) {
 		if len(line) > 121 {
 			t.Errorf("a line of %d characters: %s", len(line), line)
+		}
+	}
+}
+
+// What the operator has its pods called with is what this program takes.
+func TestTheOperatorsArgumentsAreTaken(t *testing.T) {
+	pool := &v1alpha1.EnforcerPool{Spec: v1alpha1.EnforcerPoolSpec{
+		MaxKeys: new(int32(5000)), TrustedProxies: []v1alpha1.Network{"203.0.113.0/24", "2001:db8::/32"},
+	}}
+	pool.Namespace, pool.Name = "limits", "edge"
+	objects, _ := workload.Objects(workload.Input{Pool: pool})
+	i := slices.IndexFunc(objects, func(o client.Object) bool { _, ok := o.(*appsv1.Deployment); return ok })
+	container := objects[i].(*appsv1.Deployment).Spec.Template.Spec.Containers[0]
+	env := map[string]string{}
+	for _, e := range container.Env {
+		env[e.Name] = "edge-1"
+	}
+	f, err := parse(container.Args, func(name string) (string, bool) { v, ok := env[name]; return v, ok }, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := f.options
+	if o.PoolNamespace != "limits" || o.PoolName != "edge" || o.Node != "edge-1" || o.MaxKeys != 5000 || len(o.TrustedProxies) != 2 {
+		t.Errorf("options %+v", o)
+	}
+	for _, folder := range []string{o.Journal, filepath.Dir(o.GossipKeyFile)} {
+		if !slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == folder }) {
+			t.Errorf("nothing is mounted at %s", folder)
+		}
+	}
+	for _, p := range container.Ports {
+		if !slices.ContainsFunc([]string{o.RLSListen, o.HTTPListen, o.AdminListen, o.GossipListen}, func(listen string) bool {
+			return listen == fmt.Sprint(":", p.ContainerPort)
+		}) {
+			t.Errorf("nobody listens on port %s, %d", p.Name, p.ContainerPort)
 		}
 	}
 }
