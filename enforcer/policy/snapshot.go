@@ -107,6 +107,18 @@ type Exception struct {
 // Override returns the first override whose patterns match the key parts.
 func (l *CompiledLimit) Override(parts []string) (Exception, bool) { return l.overrides.find(parts) }
 
+// OverrideAt returns the position of that override among the limit's, and its
+// patterns; -1 when none matches.
+func (l *CompiledLimit) OverrideAt(parts []string) (at int, patterns []string) {
+	if at = l.overrides.at(parts); at < 0 {
+		return at, nil
+	}
+	for _, p := range l.overrides.all[at].parts {
+		patterns = append(patterns, p.String())
+	}
+	return at, patterns
+}
+
 // quota describes a rate of a limit to clients.
 func quota(p *Policy, l *Limit, params *decide.Params) *request.Quota {
 	return &request.Quota{

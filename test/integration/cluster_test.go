@@ -155,19 +155,19 @@ func (w *world) grant(user, file string) {
 		if err := yaml.Unmarshal([]byte(document), &role); err != nil {
 			w.Fatal(err)
 		}
+		role.Name = user + "-" + role.Name
 		switch role.Kind {
 		case "ClusterRole":
-			role.Name = user
 			w.create(&role)
 			w.create(&rbacv1.ClusterRoleBinding{
-				ObjectMeta: metav1.ObjectMeta{Name: user}, Subjects: subjects,
-				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: user},
+				ObjectMeta: metav1.ObjectMeta{Name: role.Name}, Subjects: subjects,
+				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 			})
 		case "Role":
-			w.create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: user}, Rules: role.Rules})
+			w.create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: role.Name}, Rules: role.Rules})
 			w.create(&rbacv1.RoleBinding{
-				ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: user}, Subjects: subjects,
-				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
+				ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: role.Name}, Subjects: subjects,
+				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
 			})
 		}
 	}

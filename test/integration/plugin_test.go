@@ -1,0 +1,73 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/sluice-dev/sluice/enforcer/inspect"
+	"github.com/sluice-dev/sluice/plugin"
+)
+
+// The plugin has its user's rights. Those of config/rbac/users.yaml are enough for
+// all that it does, and without them it says what is missing. There is no pod
+// behind the Service, so that it gets as far as being told that.
+func TestThePluginHasItsUsersRights(t *testing.T) {
+	w := newEmptyWorld(t)
+	pool := w.createPool("default")
+	w.create(endpointSlice(w.operator, pool.Service(), []discoveryv1.Endpoint{
+		{Addresses: []string{"10.1.0.1"}, TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: "sluice-0"}},
+	}))
+	w.policy(w.shop, "storefront", "", byKey)
+
+	user := "jane-of-" + w.operator
+	account, err := controlPlane.AddUser(envtest.User{Name: user}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig, err := account.KubeConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(path, kubeconfig, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	question := plugin.Question{Policy: "storefront"}
+	byDomain := plugin.Question{Request: inspect.Request{Domain: "storefront"}}
+	run := func(c plugin.Command) string {
+		var out strings.Builder
+		err := plugin.Run(t.Context(), plugin.Options{Kubeconfig: path, Namespace: w.shop, PoolNamespace: w.operator, Pool: "default", Out: &out}, c)
+		return fmt.Sprint(err)
+	}
+	forbidden := fmt.Sprintf("\nconfig/rbac/users.yaml has the Roles that this needs: whoever administers the namespace %s can bind one to you", w.operator)
+	check := func(what string, c plugin.Command, wants ...string) {
+		t.Helper()
+		got := run(c)
+		for _, want := range wants {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %s\nwant %q", what, got, want)
+			}
+		}
+	}
+	check("without any rights", plugin.Explain{Question: question}, `RateLimitPolicy `+w.shop+`/storefront: ratelimitpolicies.sluice.dev "storefront" is forbidden: User "`+user+`" cannot get`)
+	check("without any rights", plugin.Try{Question: byDomain}, `EnforcerPool `+w.operator+`/default: enforcerpools.sluice.dev "default" is forbidden`, forbidden)
+
+	w.grant(user, "users.yaml")
+	noPod := `enforcer sluice-0: pods "sluice-0" not found`
+	w.eventually("the rights are known", func() error {
+		if got := run(plugin.Explain{Question: question}); !strings.Contains(got, noPod) {
+			return fmt.Errorf("it says %s", got)
+		}
+		return nil
+	})
+	check("with all rights", plugin.Try{Question: byDomain}, noPod)
+	question.Policy = "nothing"
+	check("with all rights", plugin.Try{Question: question}, `RateLimitPolicy `+w.shop+`/nothing: ratelimitpolicies.sluice.dev "nothing" not found`)
+}
