@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -86,6 +88,42 @@ func (c *cluster) find(ctx context.Context, policy string) (*target, error) {
 // pool implements pools.
 func (c *cluster) pool(ctx context.Context) ([]enforcer, error) {
 	return c.enforcers(ctx, c.byDefault)
+}
+
+// scopes implements pools. Its user sees what he may list.
+func (c *cluster) scopes(ctx context.Context, policy string, all bool) ([]scope, error) {
+	if policy != "" {
+		t, err := c.find(ctx, policy)
+		if err != nil {
+			return nil, err
+		}
+		return []scope{{enforcers: t.enforcers, means: func(namespace, name string) bool { return namespace == t.namespace && name == t.policy }}}, nil
+	}
+	path := []string{apiPath, "namespaces", c.namespace, "ratelimitpolicies"}
+	if all {
+		path = []string{apiPath, "ratelimitpolicies"}
+	}
+	var list v1alpha1.RateLimitPolicyList
+	if err := c.get(ctx, &list, nil, path...); err != nil {
+		return nil, fmt.Errorf("RateLimitPolicies: %w", err)
+	}
+	byPool := map[string]map[types.NamespacedName]bool{}
+	for _, p := range list.Items {
+		pool := cmp.Or(p.Spec.PoolRef.Name, v1alpha1.DefaultPool)
+		if byPool[pool] == nil {
+			byPool[pool] = map[types.NamespacedName]bool{}
+		}
+		byPool[pool][types.NamespacedName{Namespace: p.Namespace, Name: p.Name}] = true
+	}
+	var scopes []scope
+	for _, pool := range slices.Sorted(maps.Keys(byPool)) {
+		s := scope{means: func(namespace, name string) bool {
+			return byPool[pool][types.NamespacedName{Namespace: namespace, Name: name}]
+		}}
+		s.enforcers, s.problem = c.enforcers(ctx, pool)
+		scopes = append(scopes, s)
+	}
+	return scopes, nil
 }
 
 // enforcers returns the pods of a pool that answer.

@@ -12,15 +12,12 @@ import (
 
 // direct are enforcers that are asked without an API server in between.
 type direct struct {
-	namespace string
+	namespace string // "" for all
 	enforcers []enforcer
 }
 
 func newDirect(o *Options) (*direct, error) {
 	d := &direct{namespace: o.Namespace}
-	if d.namespace == "" {
-		d.namespace = "default"
-	}
 	for _, text := range o.Enforcers {
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -38,12 +35,22 @@ func (d *direct) find(ctx context.Context, policy string) (*target, error) {
 		return nil, err
 	}
 	for _, p := range state.Policies {
-		if p.Namespace == d.namespace && p.Name == policy {
+		if d.means(p.Namespace) && p.Name == policy {
 			return &target{p.Namespace, p.Name, p.Domain, d.enforcers}, nil
 		}
 	}
-	return nil, fmt.Errorf("enforcer %s runs no policy %s/%s: -n NAMESPACE names another namespace", state.Node, d.namespace, policy)
+	return nil, fmt.Errorf("enforcer %s runs no policy %s: name another, or its -n NAMESPACE", state.Node, policy)
 }
+
+// means says whether policies of a namespace are meant: all are while none is named.
+func (d *direct) means(namespace string) bool { return d.namespace == "" || d.namespace == namespace }
 
 // pool implements pools.
 func (d *direct) pool(context.Context) ([]enforcer, error) { return d.enforcers, nil }
+
+// scopes implements pools.
+func (d *direct) scopes(_ context.Context, policy string, all bool) ([]scope, error) {
+	return []scope{{enforcers: d.enforcers, means: func(namespace, name string) bool {
+		return (all || d.means(namespace)) && (policy == "" || policy == name)
+	}}}, nil
+}

@@ -16,7 +16,7 @@ const DefaultPoolNamespace = "sluice-system"
 // Options say whom to ask, and how to write what they answer.
 type Options struct {
 	// Namespace is that of the policies; by default that of the kubeconfig's context,
-	// and "default" where there is none.
+	// and without a cluster any.
 	Namespace string
 
 	// Kubeconfig, Context, As and AsGroups are as kubectl has them. They say how to
@@ -40,7 +40,7 @@ type Options struct {
 	Width    int
 }
 
-// Command is one thing to do: Explain or Try.
+// Command is one thing to do: Explain, Try or Top.
 type Command interface {
 	run(ctx context.Context, o *Options) error
 }
@@ -89,6 +89,17 @@ type pools interface {
 
 	// pool returns the enforcers of Options.Pool.
 	pool(ctx context.Context) ([]enforcer, error)
+
+	// scopes returns who enforces a policy, or with "" those of the namespace, or of
+	// all namespaces.
+	scopes(ctx context.Context, policy string, all bool) ([]scope, error)
+}
+
+// scope is one pool, and which of its policies are meant.
+type scope struct {
+	enforcers []enforcer
+	means     func(namespace, policy string) bool
+	problem   error // why nobody can be asked
 }
 
 // target is a policy and who enforces it.

@@ -109,8 +109,8 @@ shop/web/free   admitted   unlimited   -         -
 		t.Errorf("asked %s", sent)
 	}
 	refuses(t, o, plugin.Explain{Question: ask("web", requestjson.Request{})}, `: no policy in force has the domain "d"`)
-	o.Namespace = ""
-	refuses(t, o, plugin.Try{Question: ask("web", requestjson.Request{})}, "enforcer a runs no policy default/web: -n NAMESPACE names another namespace")
+	o.Namespace = "other"
+	refuses(t, o, plugin.Try{Question: ask("web", requestjson.Request{})}, "enforcer a runs no policy web: name another, or its -n NAMESPACE")
 	for _, url := range []string{"127.0.0.1:9090", "ftp://a", "http://"} {
 		refuses(t, plugin.Options{Enforcers: []string{url}}, plugin.Try{Question: ask("web", requestjson.Request{})}, "--enforcer "+url+": write the URL of its admin port, such as http://127.0.0.1:9090")
 	}
