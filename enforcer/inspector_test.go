@@ -64,3 +64,45 @@ func TestWhatPeopleAsk(t *testing.T) {
 		t.Errorf("a try of the sixth request: %s", got)
 	}
 }
+
+// A reset is an order to each enforcer of a pool; then all of them agree.
+func TestAPoolResetsAClient(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "web.yaml")
+	writePolicy(t, path, perHour(6))
+	pool := startPool(t, 3, enforcer.Options{Policies: path})
+	for i := range 6 {
+		pool[i%3].check("web", "alice", 1)
+	}
+	const alice = `{"namespace": "shop", "policy": "web", "limit": "per-client", "key": ["alice"]}`
+	var counter inspect.Counter
+	left := func(e *running, want int64) {
+		t.Helper()
+		e.eventually("what the counter has left", func() error {
+			if e.ask(http.MethodPost, "/v1/keys", alice, &counter); counter.Remaining != want {
+				return fmt.Errorf("%d, want %d", counter.Remaining, want)
+			}
+			return nil
+		})
+	}
+	for _, e := range pool {
+		left(e, 0)
+	}
+	for i, e := range pool {
+		e.ask(http.MethodPut, "/v1/keys", alice, &counter)
+		if want := fmt.Sprint("node-", i); counter.Node != want {
+			t.Errorf("%s says that it reset the counter, want %s", counter.Node, want)
+		}
+	}
+	for _, e := range pool {
+		left(e, 6)
+	}
+	admitted := 0
+	for range 10 {
+		if code, _ := pool[2].check("web", "alice", 1); code == http.StatusOK {
+			admitted++
+		}
+	}
+	if admitted < 5 || admitted > 6 { // a part of a token may be missing
+		t.Errorf("%d admitted of a full counter, want 6", admitted)
+	}
+}

@@ -40,7 +40,7 @@ type Options struct {
 	Width    int
 }
 
-// Command is one thing to do: Explain, Try or Top.
+// Command is one thing to do: Explain, Try, Top or Keys.
 type Command interface {
 	run(ctx context.Context, o *Options) error
 }

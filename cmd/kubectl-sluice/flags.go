@@ -21,6 +21,7 @@ Commands:
   explain    which limits apply to a request, and why
   try        what the answer to a request would be; nothing is charged
   top        what limits admit and deny now, refreshing
+  keys       what one client has left of a limit; resets it
   version    print the version
 
 Which limits apply to a POST by the client alice, and whether it would pass:
@@ -39,7 +40,7 @@ type command struct {
 }
 
 // commands are all there are.
-func commands() []command { return []command{explainCommand, tryCommand, topCommand} }
+func commands() []command { return []command{explainCommand, tryCommand, topCommand, keysCommand} }
 
 // parse reads the command line into o and a command; the command is nil when the
 // version is asked for. For --help it writes to o.Out and returns pflag.ErrHelp.

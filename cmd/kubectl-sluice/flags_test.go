@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -55,6 +56,13 @@ func TestParse(t *testing.T) {
 			},
 			want: plugin.Explain{Files: "policies", Question: question("", "", requestjson.Request{Method: "GET", Path: "/"})},
 		},
+		"top, as it comes":      {args: []string{"top"}, want: plugin.Top{Interval: 2 * time.Second}},
+		"top of all namespaces": {args: []string{"top", "-A", "--interval", "500ms", "--once"}, want: plugin.Top{All: true, Interval: time.Second / 2, Once: true}},
+		"a look at a key":       {args: []string{"keys", "web", "l", "--key", "a,b", "--key", ""}, want: plugin.Keys{Policy: "web", Limit: "l", Key: []string{"a,b", ""}}},
+		"a reset":               {args: []string{"keys", "reset", "web", "l"}, want: plugin.Keys{Policy: "web", Limit: "l", Reset: true}},
+		"a policy named reset":  {args: []string{"keys", "reset", "l"}, want: plugin.Keys{Policy: "reset", Limit: "l"}},
+		"no limit":              {args: []string{"keys", "web"}, wantErr: "name a policy and one of its limits: keys POLICY LIMIT --key VALUE"},
+		"too many names":        {args: []string{"keys", "web", "l", "alice"}, wantErr: `unexpected argument "alice": the arguments are POLICY and LIMIT`},
 		"no such command":       {args: []string{"tail"}, wantErr: `there is no command "tail": kubectl sluice --help lists them`},
 		"no such flag":          {args: []string{"try", "--nonsense"}, wantErr: "unknown flag: --nonsense\nkubectl sluice try --help has an example"},
 		"too many arguments":    {args: []string{"try", "a", "b"}, wantErr: `unexpected argument "b": the arguments are POLICY`},

@@ -27,7 +27,8 @@ type Options struct {
 }
 
 // New returns a handler for GET /metrics, /healthz, /readyz and /v1/state, and for
-// the questions to an Inspector: POST /v1/explain and /v1/try.
+// the questions to an Inspector: POST /v1/explain, /v1/try and /v1/keys, and
+// PUT /v1/keys, which resets one.
 // /healthz answers 200 as long as the process does; /readyz answers 503 with the
 // reason while the enforcer is not ready.
 func New(o Options) http.Handler {

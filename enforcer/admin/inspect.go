@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/sluice-dev/sluice/enforcer/inspect"
 	"github.com/sluice-dev/sluice/enforcer/requestjson"
@@ -22,19 +25,31 @@ type Inspector interface {
 
 	// Try says what the answer to a request would be, and charges nothing.
 	Try(*inspect.Request) (*inspect.Answer, error)
+
+	// Look reads the counter of a client.
+	Look(*inspect.Client) (*inspect.Counter, error)
+
+	// Reset gives a client a full counter here, and tells the pool.
+	Reset(*inspect.Client) (*inspect.Counter, error)
 }
 
 // handle adds what an Inspector answers. Questions are POST with a JSON body: they
-// hold what identifies clients, which has no place in a URL that others log.
+// hold what identifies clients, which has no place in a URL that others log. What
+// changes something is PUT: it may be repeated, it is another right than POST where
+// an API server is in between, and nothing that scrapes or follows links sends it.
 func handle(mux *http.ServeMux, ready func() error, i Inspector) {
-	for path, question := range map[string]http.HandlerFunc{
-		"/v1/explain": ask(ready, i.Explain),
-		"/v1/try":     ask(ready, i.Try),
+	for path, methods := range map[string]map[string]http.HandlerFunc{
+		"/v1/explain": {http.MethodPost: ask(ready, i.Explain)},
+		"/v1/try":     {http.MethodPost: ask(ready, i.Try)},
+		"/v1/keys":    {http.MethodPost: ask(ready, i.Look), http.MethodPut: ask(ready, i.Reset)},
 	} {
-		mux.HandleFunc("POST "+path, question)
+		allowed := slices.Sorted(maps.Keys(methods))
+		for method, question := range methods {
+			mux.HandleFunc(method+" "+path, question)
+		}
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Allow", http.MethodPost)
-			problem(w, http.StatusMethodNotAllowed, "send POST with a JSON body")
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			problem(w, http.StatusMethodNotAllowed, "send "+strings.Join(allowed, " or ")+" with a JSON body")
 		})
 	}
 }

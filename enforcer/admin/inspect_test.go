@@ -15,17 +15,24 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/inspect"
 )
 
-// inspector knows the domain "web", and remembers what it was asked last.
-type inspector struct{ asked any }
+// inspector knows the domain "web", and remembers which client it reset.
+type inspector struct{ reset []string }
 
 func (i *inspector) Explain(r *inspect.Request) (*inspect.Explanation, error) {
-	i.asked = r
 	return &inspect.Explanation{Domain: r.Domain}, i.fault(r)
 }
 
 func (i *inspector) Try(r *inspect.Request) (*inspect.Answer, error) {
-	i.asked = r
 	return &inspect.Answer{Outcome: "admitted"}, i.fault(r)
+}
+
+func (i *inspector) Look(c *inspect.Client) (*inspect.Counter, error) {
+	return &inspect.Counter{Client: *c, Remaining: 3}, nil
+}
+
+func (i *inspector) Reset(c *inspect.Client) (*inspect.Counter, error) {
+	i.reset = c.Key
+	return &inspect.Counter{Client: *c, Remaining: 5}, nil
 }
 
 func (i *inspector) fault(r *inspect.Request) error {
@@ -51,6 +58,10 @@ func TestQuestions(t *testing.T) {
 	}{
 		"explain":                {"POST", "/v1/explain", `{"domain": "web", "path": "/x"}`, "", false, 200, `{"domain":"web","limits":null}`},
 		"try":                    {"POST", "/v1/try", `{"domain": "web"}`, "application/json; charset=utf-8", false, 200, `"outcome":"admitted"`},
+		"look":                   {"POST", "/v1/keys", `{"limit": "l", "key": ["alice"]}`, "", false, 200, `"key":["alice"],"remaining":3}`},
+		"reset":                  {"PUT", "/v1/keys", `{"limit": "l", "key": ["alice"]}`, "", false, 200, `"remaining":5}`},
+		"a reset by a form":      {"PUT", "/v1/keys", `{"limit": "l", "key": ["alice"]}`, "text/plain", false, 415, "send JSON"},
+		"a reset by a link":      {"GET", "/v1/keys", "", "", false, 405, "send POST or PUT with a JSON body"},
 		"a look without a body":  {"GET", "/v1/try", "", "", false, 405, "send POST with a JSON body"},
 		"a form":                 {"POST", "/v1/try", "domain=web", "application/x-www-form-urlencoded", false, 415, "send JSON, with Content-Type: application/json"},
 		"no JSON":                {"POST", "/v1/explain", "hello", "", false, 400, "the body is not what /v1/explain takes: invalid character"},
@@ -62,7 +73,7 @@ func TestQuestions(t *testing.T) {
 		"before it is ready":     {"POST", "/v1/try", `{"domain": "web"}`, "", true, 503, "asking the peers for their counts"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			problem = nil
+			problem, i.reset = nil, nil
 			if c.notReady {
 				problem = errors.New("asking the peers for their counts")
 			}
@@ -75,6 +86,9 @@ func TestQuestions(t *testing.T) {
 			if w.Code != c.code || !strings.Contains(w.Body.String(), c.want) {
 				t.Errorf("%d %s, want %d and %q", w.Code, w.Body, c.code, c.want)
 			}
+			if done := len(i.reset) > 0; done != (c.code == http.StatusOK && c.method == http.MethodPut) {
+				t.Errorf("%v was reset", i.reset)
+			}
 			if c.code == http.StatusOK {
 				return
 			}
@@ -85,7 +99,7 @@ func TestQuestions(t *testing.T) {
 			if err := json.Unmarshal(w.Body.Bytes(), &told); err != nil || told.Status != c.code || told.Detail == "" || w.Header().Get("Content-Type") != "application/problem+json" {
 				t.Errorf("%s is not a problem: %v", w.Body, err)
 			}
-			if c.code == http.StatusMethodNotAllowed && w.Header().Get("Allow") != "POST" {
+			if c.code == http.StatusMethodNotAllowed && !strings.HasPrefix(w.Header().Get("Allow"), "POST") {
 				t.Errorf("Allow: %q", w.Header().Get("Allow"))
 			}
 		})

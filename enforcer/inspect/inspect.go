@@ -1,6 +1,7 @@
 // Package inspect is what people ask of the policies in force: which limits apply
-// to a request, and why; what the answer to it would be. It is the wire form of
-// POST /v1/explain and /v1/try, and what makes that out of what the core says.
+// to a request, and why; what the answer to it would be; what a client has left. It is
+// the wire form of /v1/explain, /v1/try and /v1/keys, and what makes that out of what
+// the core says.
 package inspect
 
 import (

@@ -3,13 +3,16 @@ package inspect_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/inspect"
 	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/match"
 	"github.com/sluice-dev/sluice/enforcer/policy"
 	"github.com/sluice-dev/sluice/enforcer/request"
 )
@@ -22,7 +25,11 @@ func compile(t *testing.T) *policy.Snapshot {
 		Overrides: []policy.Override{{Key: []string{"acme"}, Rate: &policy.Rate{Requests: 5, Per: "1h30m"}}, {Key: []string{"free*"}, Unlimited: true}},
 	}
 	user := policy.Limit{Name: "user", Key: []string{"descriptor['user']"}, Algorithm: policy.FixedWindow, Rate: policy.Rate{Requests: 7, Per: "Day"}, Mode: policy.Shadow}
-	snapshot, err := policy.Compile(&policy.Document{Policies: []policy.Policy{{Namespace: "shop", Name: "web", Domain: "web", Limits: []policy.Limit{client, user}}}})
+	all := policy.Limit{Name: "all", Algorithm: policy.TokenBucket, Rate: policy.Rate{Requests: 1, Per: "1s"}}
+	snapshot, err := policy.Compile(&policy.Document{Policies: []policy.Policy{
+		{Namespace: "shop", Name: "web", Domain: "web", Limits: []policy.Limit{client, user}},
+		{Namespace: "shop", Name: "whole", Domain: "whole", Limits: []policy.Limit{all}},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +127,52 @@ func TestFaultsOfTheCaller(t *testing.T) {
 		}
 		if err := f(ask(t, `{"domain": "web", "descriptors": [{}]}`)); err == nil || !strings.Contains(err.Error(), "descriptors[0].entries is empty: send at least one") {
 			t.Errorf("an empty descriptor: %v", err)
+		}
+	}
+}
+
+func TestWhichClientIsMeant(t *testing.T) {
+	web := func(limit string, key ...string) *inspect.Client {
+		return &inspect.Client{Name: inspect.Name{Namespace: "shop", Policy: "web", Limit: limit}, Key: key}
+	}
+	whole := func(key ...string) *inspect.Client {
+		return &inspect.Client{Name: inspect.Name{Namespace: "shop", Policy: "whole", Limit: "all"}, Key: key}
+	}
+	elsewhere := web("client", "a")
+	elsewhere.Namespace = "other"
+	for _, c := range []struct {
+		client *inspect.Client
+		want   error
+	}{
+		{web("client", "a"), nil},
+		{whole(), nil},
+		{web("client"), errors.New("limit shop/web/client has a key of 1 parts: key needs a value for each of request.headers['x-api-key']")},
+		{web("client", "a", "b"), errors.New("limit shop/web/client has a key of 1 parts: key needs a value for each of request.headers['x-api-key']")},
+		{whole("a"), errors.New("limit shop/whole/all has no key, so all requests share one counter: leave key out")},
+		{web("nothing"), inspect.NotFound(`policy shop/web has no limit "nothing": it has client, user`)},
+		{elsewhere, inspect.NotFound("no policy other/web is in force")},
+	} {
+		if got := c.client.Check(compile(t)); fmt.Sprintf("%T %v", got, got) != fmt.Sprintf("%T %v", c.want, c.want) {
+			t.Errorf("%v: %v, want %v", c.client, got, c.want)
+		}
+	}
+}
+
+func TestCounter(t *testing.T) {
+	client := inspect.Client{Name: inspect.Name{Namespace: "shop", Policy: "web", Limit: "client"}, Key: []string{"a"}}
+	for want, c := range map[string]struct {
+		charge  match.Charge
+		reading decide.Reading
+	}{
+		`"rate":{"requests":10,"per":"1s","burst":20},"remaining":3,"resetAfter":"1.7s"}`: {
+			match.Charge{Quota: &request.Quota{Requests: 10, Per: limit.Second, Burst: 20}}, decide.Reading{Remaining: 3, ResetAfter: 1700 * limit.Millisecond},
+		},
+		`"remaining":0,"deny":true}`:      {match.Charge{Quota: &request.Quota{}, Deny: true}, decide.Reading{}},
+		`"remaining":0,"unlimited":true}`: {match.Charge{Quota: &request.Quota{Requests: limit.MaxAmount}, Unlimited: true}, decide.Reading{}},
+	} {
+		got, err := json.Marshal(client.Counter(&c.charge, c.reading))
+		if want = `{"namespace":"shop","policy":"web","limit":"client","key":["a"],` + want; err != nil || string(got) != want {
+			t.Errorf("%s, %v, want %s", got, err, want)
 		}
 	}
 }

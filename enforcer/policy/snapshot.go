@@ -22,6 +22,25 @@ type Snapshot struct {
 // Domain returns the limits of a domain, or nil when no policy has it.
 func (s *Snapshot) Domain(name string) *Domain { return s.domains[name] }
 
+// Name names a limit.
+type Name struct{ Namespace, Policy, Limit string }
+
+// Limit returns a limit by its name, or nil when there is none.
+func (s *Snapshot) Limit(n Name) *CompiledLimit {
+	for i := range s.Document.Policies {
+		p := &s.Document.Policies[i]
+		if p.Namespace != n.Namespace || p.Name != n.Policy {
+			continue
+		}
+		for _, l := range s.domains[p.Domain].Limits {
+			if l.Quota.Namespace == n.Namespace && l.Quota.Policy == n.Policy && l.Quota.Limit == n.Limit {
+				return l
+			}
+		}
+	}
+	return nil
+}
+
 // Meter is one way to count: a limit's own rate, or that of one of its overrides.
 type Meter struct {
 	// Limit identifies the limit by its namespace, policy and name, over all

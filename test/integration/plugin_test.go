@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -68,6 +69,9 @@ func TestThePluginHasItsUsersRights(t *testing.T) {
 		return nil
 	})
 	check("with all rights", plugin.Try{Question: byDomain}, noPod)
+	check("with all rights", plugin.Keys{Policy: "storefront", Limit: "l"}, noPod)
+	check("with all rights", plugin.Keys{Policy: "storefront", Limit: "l", Reset: true}, noPod)
+	check("with all rights", plugin.Top{Interval: time.Second}, noPod)
 	question.Policy = "nothing"
 	check("with all rights", plugin.Try{Question: question}, `RateLimitPolicy `+w.shop+`/nothing: ratelimitpolicies.sluice.dev "nothing" not found`)
 }
