@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -142,8 +143,8 @@ func (n *podNetwork) dial(ctx context.Context, network, address string) (net.Con
 }
 
 // grant gives a user the rights in a file of config/rbac, in this world's operator
-// namespace.
-func (w *world) grant(user, file string) {
+// namespace: all of them, or those of the roles that are named.
+func (w *world) grant(user, file string, roles ...string) {
 	w.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", file))
 	if err != nil {
@@ -154,6 +155,9 @@ func (w *world) grant(user, file string) {
 		var role rbacv1.ClusterRole // its rules are those of a Role too
 		if err := yaml.Unmarshal([]byte(document), &role); err != nil {
 			w.Fatal(err)
+		}
+		if len(roles) > 0 && !slices.Contains(roles, role.Name) {
+			continue
 		}
 		role.Name = user + "-" + role.Name
 		switch role.Kind {

@@ -60,18 +60,24 @@ func TestThePluginHasItsUsersRights(t *testing.T) {
 	check("without any rights", plugin.Explain{Question: question}, `RateLimitPolicy `+w.shop+`/storefront: ratelimitpolicies.sluice.dev "storefront" is forbidden: User "`+user+`" cannot get`)
 	check("without any rights", plugin.Try{Question: byDomain}, `EnforcerPool `+w.operator+`/default: enforcerpools.sluice.dev "default" is forbidden`, forbidden)
 
-	w.grant(user, "users.yaml")
 	noPod := `enforcer sluice-0: pods "sluice-0" not found`
-	w.eventually("the rights are known", func() error {
-		if got := run(plugin.Explain{Question: question}); !strings.Contains(got, noPod) {
-			return fmt.Errorf("it says %s", got)
-		}
-		return nil
-	})
-	check("with all rights", plugin.Try{Question: byDomain}, noPod)
-	check("with all rights", plugin.Keys{Policy: "storefront", Limit: "l"}, noPod)
-	check("with all rights", plugin.Keys{Policy: "storefront", Limit: "l", Reset: true}, noPod)
-	check("with all rights", plugin.Top{Interval: time.Second}, noPod)
+	reaches := func(c plugin.Command) {
+		t.Helper()
+		w.eventually("the rights are known", func() error {
+			if got := run(c); !strings.Contains(got, noPod) {
+				return fmt.Errorf("it says %s", got)
+			}
+			return nil
+		})
+	}
+	reset := plugin.Keys{Policy: "storefront", Limit: "l", Reset: true}
+	w.grant(user, "users.yaml", "sluice-policy-viewer", "sluice-observer")
+	for _, c := range []plugin.Command{plugin.Explain{Question: question}, plugin.Try{Question: byDomain}, plugin.Keys{Policy: "storefront", Limit: "l"}, plugin.Top{Interval: time.Second}} {
+		reaches(c)
+	}
+	check("an observer", reset, `enforcer sluice-0: pods "sluice-0:9090" is forbidden: User "`+user+`" cannot update resource "pods/proxy"`, forbidden)
+	w.grant(user, "users.yaml", "sluice-key-resetter")
+	reaches(reset)
 	question.Policy = "nothing"
 	check("with all rights", plugin.Try{Question: question}, `RateLimitPolicy `+w.shop+`/nothing: ratelimitpolicies.sluice.dev "nothing" not found`)
 }
