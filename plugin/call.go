@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -28,10 +27,10 @@ type refusal struct {
 // Error returns the message.
 func (r *refusal) Error() string { return r.message }
 
-// refused says whether an error is the API server's refusal with one of the codes.
-func refused(err error, codes ...int) bool {
+// forbidden says whether an error is that a right is missing.
+func forbidden(err error) bool {
 	var r *refusal
-	return errors.As(err, &r) && r.apiServer && slices.Contains(codes, r.code)
+	return errors.As(err, &r) && r.apiServer && r.code == http.StatusForbidden
 }
 
 // call sends a body, unless it is nil, and reads the JSON of the answer into into.
@@ -78,6 +77,8 @@ func refusalOf(resp *http.Response, text []byte) *refusal {
 		r.message = said.Message
 	case said.Detail != "":
 		r.message = said.Detail
+	case r.code == http.StatusNotFound:
+		r.message = fmt.Sprintf("404 Not Found: it knows no %s: is it older than this plugin, or Sluice not installed?", resp.Request.URL.Path)
 	default:
 		line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 		r.message = strings.TrimSuffix(resp.Status+": "+line, ": ")
@@ -101,7 +102,8 @@ func (e enforcer) call(ctx context.Context, method, path string, body, into any)
 }
 
 // askAll asks all enforcers at once, and returns their answers in order: nil, and
-// among the errors why, for one that does not answer.
+// among the errors why, for one that does not answer. Where the question is at fault
+// one says so for all.
 func askAll[A any](ctx context.Context, enforcers []enforcer, method, path string, body any) ([]*A, error) {
 	answers, errs := make([]*A, len(enforcers)), make([]error, len(enforcers))
 	var asking sync.WaitGroup
@@ -114,7 +116,26 @@ func askAll[A any](ctx context.Context, enforcers []enforcer, method, path strin
 		})
 	}
 	asking.Wait()
+	seen := map[int]bool{}
+	for i, err := range errs {
+		if code, yes := atFault(err); yes {
+			if seen[code] {
+				errs[i] = nil
+			}
+			seen[code] = true
+		}
+	}
 	return answers, errors.Join(errs...)
+}
+
+// atFault says whether an error is about the question, and its code. A pod that the
+// API server does not find is gone, and another one can answer.
+func atFault(err error) (code int, yes bool) {
+	var r *refusal
+	if !errors.As(err, &r) || r.apiServer && r.code == http.StatusNotFound {
+		return 0, false
+	}
+	return r.code, r.code/100 == 4
 }
 
 // askOne returns what the first enforcer says that answers.
@@ -127,8 +148,8 @@ func askOne[A any](ctx context.Context, enforcers []enforcer, method, path strin
 			return answer, nil
 		}
 		errs = append(errs, err)
-		if r := (*refusal)(nil); errors.As(err, &r) && r.code/100 == 4 {
-			break // it is the question; the others would say the same
+		if _, yes := atFault(err); yes {
+			break // the others would say the same
 		}
 	}
 	return nil, errors.Join(errs...)

@@ -49,5 +49,5 @@ b          20     1.7s
 		s.answers["PUT "+proxies+pod+":9090/proxy/v1/keys"] = forbids
 	}
 	refuses(t, o, reset, `enforcer a: pods "a:9090" is forbidden`)
-	refuses(t, o, reset, "config/rbac/users.yaml has the Roles that this needs")
+	refuses(t, o, reset, "config/rbac/users.yaml has the roles that this takes")
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 )
 
 // DefaultPoolNamespace is where the operator and its pools are installed.
@@ -33,11 +32,9 @@ type Options struct {
 	// Output is "" for people and "json" for programs.
 	Output string
 
-	// Out is written to. Terminal says that it shows colours and can be overwritten,
-	// and Width how many columns it has.
+	// Out is written to. Terminal says that it shows colours and can be overwritten.
 	Out      io.Writer
 	Terminal bool
-	Width    int
 }
 
 // Command is one thing to do: Explain, Try, Top or Keys.
@@ -51,8 +48,8 @@ func Run(ctx context.Context, o Options, c Command) error {
 	if err == nil {
 		err = c.run(ctx, &o)
 	}
-	if refused(err, http.StatusForbidden) {
-		return fmt.Errorf("%w\nconfig/rbac/users.yaml has the Roles that this needs: whoever administers the namespace %s can bind one to you", err, o.PoolNamespace)
+	if forbidden(err) {
+		return fmt.Errorf("%w\nconfig/rbac/users.yaml has the roles that this takes, to be bound in the namespace of the policies and in %s", err, o.PoolNamespace)
 	}
 	return err
 }
@@ -107,6 +104,3 @@ type target struct {
 	namespace, policy, domain string
 	enforcers                 []enforcer
 }
-
-// String returns namespace/policy.
-func (t *target) String() string { return t.namespace + "/" + t.policy }

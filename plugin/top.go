@@ -51,7 +51,7 @@ func (t Top) run(ctx context.Context, o *Options) error {
 			return problem
 		}
 		if round > 0 { // a rate takes two looks
-			if err := o.writeUsage(usage, problem); err != nil || t.Once {
+			if err := t.write(o, usage, problem); err != nil || t.Once {
 				return err
 			}
 		}
@@ -63,19 +63,21 @@ func (t Top) run(ctx context.Context, o *Options) error {
 	}
 }
 
-// writeUsage writes one look; on a terminal in place of the one before.
-func (o *Options) writeUsage(usage []Usage, problem error) error {
+// write writes one look; on a terminal in place of the one before.
+func (t Top) write(o *Options, usage []Usage, problem error) error {
 	if o.Output == outputJSON {
 		return o.writeJSON(usage)
 	}
 	text := usageTable(usage, o.Terminal)
 	if problem != nil {
-		text += fmt.Sprintf("\nNot asked: %v\n", problem)
+		text += fmt.Sprintf("\nNo answer: %v\n", problem)
 	}
-	if o.Terminal {
+	switch {
+	case t.Once:
+	case o.Terminal:
 		const home, clear = "\x1b[H", "\x1b[J"
 		text = home + clear + text
-	} else {
+	default:
 		text += "\n"
 	}
 	_, err := fmt.Fprint(o.Out, text)

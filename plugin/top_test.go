@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -59,7 +60,6 @@ shop        web      per-client    98.0         391         12     1.0%   [#####
 shop        web      capacity      9000         0           1      0.0%   [#########-] 90% of 10000/s
 shop        web      full          0.20         2000        1      0.0%   [##########] 100% of 0.20/s
 shop        web      nearly-idle   0.60         0           1      0.0%   [----------] 0% limited
-
 `)
 
 	once.All = true
@@ -83,14 +83,28 @@ shop        web      nearly-idle   0.60         0           1      0.0%   [-----
 
 func TestTopOnATerminal(t *testing.T) {
 	o := plugin.Options{Enforcers: []string{busy(t, false, report.Usage{Name: "l", Admitted: 1, Limited: 9}), "http://127.0.0.1:1"}, Terminal: true}
-	out, err := run(t, o, plugin.Top{Interval: plugin.MinInterval, Once: true, Policy: "web"})
-	if err != nil || !strings.HasPrefix(out, "\x1b[H\x1b[JNAMESPACE") || !strings.Contains(out, "\x1b[31m[#########-]\x1b[0m 90% limited\n") {
+	ctx, cancel := context.WithCancel(t.Context())
+	var text strings.Builder
+	o.Out = writer(func(p []byte) (int, error) {
+		if text.Len() > 0 {
+			cancel() // it goes on until it is stopped
+		}
+		return text.Write(p)
+	})
+	err := plugin.Run(ctx, o, plugin.Top{Interval: plugin.MinInterval, Policy: "web"})
+	out := text.String()
+	if err != nil || strings.Count(out, "NAMESPACE") < 2 || !strings.HasPrefix(out, "\x1b[H\x1b[JNAMESPACE") || !strings.Contains(out, "\x1b[31m[#########-]\x1b[0m 90% limited\n") {
 		t.Errorf("%v\n%q", err, out)
 	}
-	if !strings.Contains(out, "\nNot asked: enforcer 127.0.0.1:1: ") {
-		t.Errorf("it does not say who was not asked:\n%q", out)
+	if !strings.Contains(out, "\nNo answer: enforcer 127.0.0.1:1: ") {
+		t.Errorf("it does not say who does not answer:\n%q", out)
 	}
 }
+
+// writer is an io.Writer.
+type writer func(p []byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
 
 // Through an API server: of each pool the policies that the user may list, and what
 // is wrong with one pool does not hide another.
@@ -110,14 +124,15 @@ func TestTopThroughTheAPIServer(t *testing.T) {
 		"GET /apis/sluice.dev/v1alpha1/namespaces/shop/ratelimitpolicies": policies,
 		"GET /apis/sluice.dev/v1alpha1/ratelimitpolicies":                 `403 {"kind": "Status", "message": "ratelimitpolicies is forbidden at the cluster scope"}`,
 		"GET " + poolPath: `{"metadata": {"name": "default"}}`, "GET " + podsPath: twoPods,
-		"GET " + proxies + "a:9090/proxy/v1/state": state(1, 10), "GET " + proxies + "b:9090/proxy/v1/state": state(5, 50),
+		"GET " + strings.Replace(poolPath, "default", "gone", 1): `404 {"kind": "Status", "message": "enforcerpools \"gone\" not found"}`,
+		"GET " + proxies + "a:9090/proxy/v1/state":               state(1, 10), "GET " + proxies + "b:9090/proxy/v1/state": state(5, 50),
 	})
 	o := plugin.Options{Kubeconfig: s.kubeconfig(t)}
 	out, err := run(t, o, plugin.Top{Interval: plugin.MinInterval, Once: true})
 	if err != nil || !strings.Contains(out, "shop        web      l") || strings.Contains(out, "hidden") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if want := "\nNot asked: EnforcerPool sluice-system/gone: 404 Not Found\n"; !strings.Contains(out, want) {
+	if want := "\nNo answer: EnforcerPool sluice-system/gone: enforcerpools \"gone\" not found\n"; !strings.Contains(out, want) {
 		t.Errorf("output %q, want %q", out, want)
 	}
 	refuses(t, o, plugin.Top{Interval: time.Second, All: true}, "RateLimitPolicies: ratelimitpolicies is forbidden at the cluster scope")

@@ -32,7 +32,7 @@ func (t Try) run(ctx context.Context, o *Options) error {
 	}
 	text := answersText(answers)
 	if err != nil {
-		text += fmt.Sprintf("\nNot asked: %v\n", err)
+		text += fmt.Sprintf("\nNo answer: %v\n", err)
 	}
 	_, err = fmt.Fprint(o.Out, text)
 	return err
@@ -42,7 +42,7 @@ func (t Try) run(ctx context.Context, o *Options) error {
 // clients do not use hear of a counter a little later than the others.
 func answersText(answers []*inspect.Answer) string {
 	strictest := slices.MinFunc(answers, func(a, b *inspect.Answer) int {
-		return cmp.Or(boolCompare(b.Outcome == denied, a.Outcome == denied), cmp.Compare(left(a), left(b)))
+		return cmp.Or(cmp.Compare(leniency(a), leniency(b)), cmp.Compare(left(a), left(b)))
 	})
 	var out strings.Builder
 	fmt.Fprint(&out, strictest.Outcome)
@@ -67,6 +67,14 @@ func answersText(answers []*inspect.Answer) string {
 }
 
 const denied = "denied"
+
+// leniency orders answers: those that deny first.
+func leniency(a *inspect.Answer) int {
+	if a.Outcome == denied {
+		return 0
+	}
+	return 1
+}
 
 // left is what the deciding limit has left after the request.
 func left(a *inspect.Answer) int64 {
@@ -116,15 +124,4 @@ func rounded(text string) string {
 		return d.Round(100 * time.Millisecond).String()
 	}
 	return d.Round(time.Millisecond).String()
-}
-
-// boolCompare orders false before true.
-func boolCompare(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }

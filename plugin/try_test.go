@@ -59,7 +59,7 @@ So says b; a says admitted.
 
 	s.answers["POST "+proxies+"b:9090/proxy/v1/try"] = "503 nobody is there"
 	out, err := run(t, o, try)
-	if err != nil || !strings.HasPrefix(out, "admitted by shop/web/l\n") || !strings.HasSuffix(out, "\nNot asked: enforcer b: 503 Service Unavailable: nobody is there\n") {
+	if err != nil || !strings.HasPrefix(out, "admitted by shop/web/l\n") || !strings.HasSuffix(out, "\nNo answer: enforcer b: 503 Service Unavailable: nobody is there\n") {
 		t.Errorf("with one pod that does not answer: %v\n%s", err, out)
 	}
 	o.Output = "json"
@@ -78,12 +78,18 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 		s.answers["POST "+proxies+pod+":9090/proxy/v1/try"] = forbids
 		s.answers["POST "+proxies+pod+":9090/proxy/v1/explain"] = forbids
 	}
-	rights := "\nconfig/rbac/users.yaml has the Roles that this needs: whoever administers the namespace sluice-system can bind one to you"
+	rights := "\nconfig/rbac/users.yaml has the roles that this takes, to be bound in the namespace of the policies and in sluice-system"
 	refuses(t, o, web, `enforcer a: pods "a:9090" is forbidden: User "jane" cannot create resource "pods/proxy"`)
+	if _, err := run(t, o, web); strings.Count(err.Error(), "is forbidden") != 1 {
+		t.Errorf("it is refused more than once: %v", err)
+	}
 	refuses(t, o, web, rights)
 	explain := plugin.Explain{Question: ask("", requestjson.Request{})}
 	explain.Request.Domain = "web"
 	refuses(t, o, explain, rights)
+	s.answers["POST "+proxies+"a:9090/proxy/v1/explain"] = `404 {"kind": "Status", "message": "pods \"a\" not found"}`
+	s.answers["POST "+proxies+"b:9090/proxy/v1/explain"] = `{"domain": "web"}`
+	shows(t, o, explain, "0 of 0 limits of domain web apply.\n")
 	refuses(t, o, plugin.Try{Question: ask("other", requestjson.Request{})}, "RateLimitPolicy shop/other: 404 Not Found")
 	refuses(t, o, plugin.Try{}, "say which limits to ask about: name a policy, or a --domain")
 	s.answers["GET "+podsPath] = `{"items": []}`

@@ -21,10 +21,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	o := plugin.Options{Out: os.Stdout}
-	if width, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
-		o.Terminal, o.Width = true, width
-	}
+	o := plugin.Options{Out: os.Stdout, Terminal: term.IsTerminal(int(os.Stdout.Fd()))}
 	os.Exit(run(ctx, os.Args[1:], o, os.Stderr))
 }
 

@@ -5,8 +5,7 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/request"
 )
 
-// Try fills in ans as Decide would, but nothing is charged, counted or told to
-// anybody.
+// Try fills in ans as Decide would, but nothing is charged or counted.
 func (e *Engine) Try(now limit.Instant, req *request.Request, ans *request.Answer) {
 	ans.Reset(len(req.Descriptors))
 	f, s := e.force.Load(), newScratch()

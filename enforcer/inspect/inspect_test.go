@@ -146,8 +146,8 @@ func TestWhichClientIsMeant(t *testing.T) {
 	}{
 		{web("client", "a"), nil},
 		{whole(), nil},
-		{web("client"), errors.New("limit shop/web/client has a key of 1 parts: key needs a value for each of request.headers['x-api-key']")},
-		{web("client", "a", "b"), errors.New("limit shop/web/client has a key of 1 parts: key needs a value for each of request.headers['x-api-key']")},
+		{web("client"), errors.New("the key of limit shop/web/client is made of request.headers['x-api-key']: give a value for each, in order, and not 0")},
+		{web("client", "a", "b"), errors.New("the key of limit shop/web/client is made of request.headers['x-api-key']: give a value for each, in order, and not 2")},
 		{whole("a"), errors.New("limit shop/whole/all has no key, so all requests share one counter: leave key out")},
 		{web("nothing"), inspect.NotFound(`policy shop/web has no limit "nothing": it has client, user`)},
 		{elsewhere, inspect.NotFound("no policy other/web is in force")},

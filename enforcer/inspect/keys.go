@@ -49,7 +49,7 @@ func (c *Client) Check(s *policy.Snapshot) error {
 	for _, part := range l.Key {
 		parts = append(parts, part.Source())
 	}
-	return fmt.Errorf("limit %s has a key of %d parts: key needs a value for each of %s", c.Name, len(parts), strings.Join(parts, ", "))
+	return fmt.Errorf("the key of limit %s is made of %s: give a value for each, in order, and not %d", c.Name, strings.Join(parts, ", "), len(c.Key))
 }
 
 // unknown says that there is no such limit, and which there are.

@@ -47,7 +47,7 @@ func TestThePluginHasItsUsersRights(t *testing.T) {
 		err := plugin.Run(t.Context(), plugin.Options{Kubeconfig: path, Namespace: w.shop, PoolNamespace: w.operator, Pool: "default", Out: &out}, c)
 		return fmt.Sprint(err)
 	}
-	forbidden := fmt.Sprintf("\nconfig/rbac/users.yaml has the Roles that this needs: whoever administers the namespace %s can bind one to you", w.operator)
+	forbidden := fmt.Sprintf("\nconfig/rbac/users.yaml has the roles that this takes, to be bound in the namespace of the policies and in %s", w.operator)
 	check := func(what string, c plugin.Command, wants ...string) {
 		t.Helper()
 		got := run(c)
