@@ -28,7 +28,7 @@ standalone: build ## Three enforcers from config/samples, no Kubernetes
 	@exec bin/local/local $(PORTS) standalone
 
 .PHONY: build
-build: ## Build bin/manager and bin/enforcer, and what starts them here
+build: ## Build bin/manager, bin/enforcer and bin/kubectl-sluice, and what starts them here
 	@mkdir -p bin/local
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 	go build -trimpath -o bin/local/local ./hack/local

@@ -166,7 +166,7 @@ func (e *Enforcer) serve() error {
 	e.rls = rls.New(rls.Options{Decider: decider, Observe: latency.Observer("rls")})
 	e.grpc = e.rls.GRPC()
 	e.http = newHTTPServer(httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, TrustedProxies: e.opts.TrustedProxies, Observe: latency.Observer("http")}))
-	e.admin = newHTTPServer(admin.New(admin.Options{Registry: registry, Ready: e.ready, State: e.state}))
+	e.admin = newHTTPServer(admin.New(admin.Options{Registry: registry, Ready: e.ready, State: e.state, Inspect: inspector{e}}))
 	return nil
 }
 

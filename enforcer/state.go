@@ -56,12 +56,25 @@ func policiesOf(r *engine.Report) []report.Policy {
 			u := r.Usage[id]
 			told.Limits = append(told.Limits, report.Usage{
 				Name: p.Limits[j].Name, ActiveKeys: u.Active, Admitted: u.Admitted, Limited: u.Limited,
-				OverAdmitted: int64(1000 * r.Gossip.Over[id]),
+				OverAdmitted: int64(1000 * r.Gossip.Over[id]), Capacity: capacityOf(&p.Limits[j]),
 			})
 		}
 		all = append(all, told)
 	}
 	return all
+}
+
+// capacityOf returns how many thousandths of a token per second a limit grants to
+// all requests together, or 0 when its clients do not share.
+func capacityOf(l *policy.Limit) int64 {
+	per, calendar, err := policy.ParsePer(l.Rate.Per)
+	if len(l.Key) > 0 || err != nil {
+		return 0
+	}
+	if calendar != 0 {
+		per = calendar.Nominal()
+	}
+	return int64(1000 * float64(l.Rate.Requests) / per.Duration().Seconds())
 }
 
 // counts are the enforcer's metrics.

@@ -58,7 +58,7 @@ func parse(args []string, env func(string) (string, bool), out io.Writer) (*flag
 	set.StringVar(&o.HTTPListen, "http-listen", enforcer.DefaultHTTPListen, "`address` for forward auth and checks over HTTP")
 	set.StringVar(&o.RLSListen, "rls-listen", enforcer.DefaultRLSListen, "`address` for Envoy's Rate Limit Service, gRPC")
 	set.StringVar(&o.GossipListen, "gossip-listen", enforcer.DefaultGossipListen, "`address` for the other enforcers, UDP and TCP")
-	set.StringVar(&o.AdminListen, "admin-listen", enforcer.DefaultAdminListen, "`address` of /metrics, /healthz, /readyz and /v1/state")
+	set.StringVar(&o.AdminListen, "admin-listen", enforcer.DefaultAdminListen, "`address` of /metrics, /healthz, /readyz, /v1/state, and of what kubectl sluice asks")
 	set.Func("trusted-proxies", "`networks` of the proxies whose X-Forwarded-* fields are believed, such as 203.0.113.0/24, separated by commas (default loopback and private networks)",
 		func(text string) (err error) { o.TrustedProxies, err = networks(text); return err })
 	set.StringVar(&o.GossipKeyFile, "gossip-key-file", "", "`path` of a file with the pool's keys, 32 bytes in base64 a line, that seal what enforcers tell each other; the first one seals, all open; changes are read within seconds (default: not sealed)")

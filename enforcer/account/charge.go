@@ -40,6 +40,17 @@ func (s *Store) Charge(now limit.Instant, charges []Charge) bool {
 	if len(charges) == 1 {
 		return s.chargeOne(rows, now, &charges[0])
 	}
+	return s.together(rows, now, charges, true)
+}
+
+// Ask says what Charge would say, and takes and counts nothing.
+func (s *Store) Ask(now limit.Instant, charges []Charge) bool {
+	return s.together(s.meters.Load().rows, now, charges, false)
+}
+
+// together asks the counters of one request, locked together, and takes from them
+// if that is wanted.
+func (s *Store) together(rows []meterRow, now limit.Instant, charges []Charge, take bool) bool {
 	for i := range charges {
 		c := &charges[i]
 		c.shard = s.shardOf(c.Key)
@@ -47,7 +58,10 @@ func (s *Store) Charge(now limit.Instant, charges []Charge) bool {
 	}
 	var room [few]int
 	locked := s.lock(charges, room[:0])
-	admitted := s.chargeLocked(rows, now, charges)
+	admitted := s.askLocked(rows, now, charges)
+	if take {
+		s.takeLocked(now, charges, admitted)
+	}
 	for i, shard := range locked {
 		if i == 0 || shard != locked[i-1] {
 			s.shards[shard].mu.Unlock()
@@ -97,8 +111,8 @@ func (s *Store) lock(charges []Charge, room []int) []int {
 	return room
 }
 
-// chargeLocked first asks every counter and then, if all agree, takes.
-func (s *Store) chargeLocked(rows []meterRow, now limit.Instant, charges []Charge) bool {
+// askLocked asks every counter, and says whether all agree.
+func (s *Store) askLocked(rows []meterRow, now limit.Instant, charges []Charge) bool {
 	admitted := true
 	for i := range charges {
 		c := &charges[i]
@@ -112,12 +126,16 @@ func (s *Store) chargeLocked(rows []meterRow, now limit.Instant, charges []Charg
 		sh.ask(now, c)
 		admitted = admitted && (c.Admitted || c.Shadow)
 	}
+	return admitted
+}
+
+// takeLocked takes from every counter, if all agreed.
+func (s *Store) takeLocked(now limit.Instant, charges []Charge, admitted bool) {
 	for i := range charges {
 		if c := &charges[i]; admitted || c.Shadow || !c.Admitted {
 			s.settleLocked(&s.shards[c.shard], now, c)
 		}
 	}
-	return admitted
 }
 
 // find looks the counter of a charge up.

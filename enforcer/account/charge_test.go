@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -135,8 +136,17 @@ func TestAgainstANaiveStore(t *testing.T) {
 					want = want && admitted
 					after[c.Key] = next
 				}
+				asked := slices.Clone(charges)
+				if got := s.Ask(now, asked); got != want {
+					t.Fatalf("charges %v would be admitted %v, want %v", charges, got, want)
+				}
 				if got := s.Charge(now, charges); got != want {
 					t.Fatalf("charges %v admitted %v, want %v", charges, got, want)
+				}
+				for i, c := range charges {
+					if asked[i].Admitted != c.Admitted || asked[i].Reading != c.Reading {
+						t.Fatalf("charge %v was %v when it was only asked for", c, asked[i])
+					}
 				}
 				if want {
 					for k, state := range after {

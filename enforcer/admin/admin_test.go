@@ -26,7 +26,7 @@ func get(h http.Handler, path string) *httptest.ResponseRecorder {
 func TestHandler(t *testing.T) {
 	registry, problem := prometheus.NewRegistry(), errors.New("asking the peers for their counts")
 	state := report.State{Node: "n", Started: time.Unix(1, 0).UTC(), Policies: []report.Policy{}, Peers: []report.Peer{}}
-	h := admin.New(admin.Options{Registry: registry, Ready: func() error { return problem }, State: func() report.State { return state }})
+	h := admin.New(admin.Options{Registry: registry, Ready: func() error { return problem }, State: func() report.State { return state }, Inspect: &inspector{}})
 
 	for _, tc := range []struct {
 		path string
@@ -82,7 +82,7 @@ func TestMetrics(t *testing.T) {
 	observe("admitted", time.Millisecond)
 	observe("what nobody declared", time.Millisecond)
 
-	text := get(admin.New(admin.Options{Registry: registry}), "/metrics").Body.String()
+	text := get(admin.New(admin.Options{Registry: registry, Inspect: &inspector{}}), "/metrics").Body.String()
 	problems, err := promlint.New(strings.NewReader(text)).Lint()
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)

@@ -3,7 +3,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,9 +21,14 @@ type Options struct {
 
 	// State returns the enforcer's account of itself.
 	State func() report.State
+
+	// Inspect answers what people ask of policies and counters.
+	Inspect Inspector
 }
 
-// New returns a handler for GET /metrics, /healthz, /readyz and /v1/state.
+// New returns a handler for GET /metrics, /healthz, /readyz and /v1/state, and for
+// the questions to an Inspector: POST /v1/explain, /v1/try and /v1/keys, and
+// PUT /v1/keys, which resets one.
 // /healthz answers 200 as long as the process does; /readyz answers 503 with the
 // reason while the enforcer is not ready.
 func New(o Options) http.Handler {
@@ -39,10 +43,9 @@ func New(o Options) http.Handler {
 		text(w, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("GET /v1/state", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(o.State())
+		writeJSON(w, http.StatusOK, jsonType, o.State())
 	})
+	handle(mux, o.Ready, o.Inspect)
 	return mux
 }
 

@@ -80,8 +80,19 @@ const (
 // one enforced limit denies, be it a counter or a ban, no enforced limit is
 // charged; shadow limits are charged on their own.
 func (e *Engine) charge(now limit.Instant, f *force, s *scratch) bool {
+	free := e.gather(now, f, s)
+	admitted := (len(s.charges) == 0 || e.store.Charge(now, s.charges)) && free
+	if len(s.charges) < len(s.matched) {
+		e.tally(s, admitted)
+	}
+	return admitted
+}
+
+// gather makes the charges of what the request matched, and says whether no
+// enforced limit bans it.
+func (e *Engine) gather(now limit.Instant, f *force, s *scratch) (free bool) {
 	s.charges, s.at = s.charges[:0], s.at[:0]
-	free := true // of bans
+	free = true
 	for i := range s.matched {
 		m := &s.matched[i]
 		ref, at := account.Ref(0), 0
@@ -107,11 +118,7 @@ func (e *Engine) charge(now limit.Instant, f *force, s *scratch) bool {
 			}
 		}
 	}
-	admitted := (len(s.charges) == 0 || e.store.Charge(now, s.charges)) && free
-	if len(s.charges) < len(s.matched) {
-		e.tally(s, admitted)
-	}
-	return admitted
+	return free
 }
 
 // add appends the charge of a match; the store fills in what is not set here.

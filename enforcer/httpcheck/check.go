@@ -1,84 +1,25 @@
 package httpcheck
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/quotafields"
 	"github.com/sluice-dev/sluice/enforcer/request"
+	"github.com/sluice-dev/sluice/enforcer/requestjson"
 )
 
 // maxBody bounds the JSON of a check.
 const maxBody = 64 << 10
 
-// check is the JSON of a check. Everything is optional: what is absent is "".
-type check struct {
-	Method  string            `json:"method"`
-	Path    string            `json:"path"`
-	Host    string            `json:"host"`
-	Query   map[string]string `json:"query"`
-	Headers map[string]string `json:"headers"`
-	Source  struct {
-		Address string `json:"address"`
-	} `json:"source"`
-	Descriptors []struct {
-		Entries []struct {
-			Key   string `json:"key"`
-			Value string `json:"value"`
-		} `json:"entries"`
-		Cost *int64 `json:"cost"`
-	} `json:"descriptors"`
-	Cost *int64 `json:"cost"`
-}
-
-// describesHTTP says whether the check has more than descriptors.
-func (c *check) describesHTTP() bool {
-	return len(c.Descriptors) == 0 || c.Method+c.Path+c.Host+c.Source.Address != "" || c.Query != nil || c.Headers != nil
-}
-
 // readCheck reads the JSON of a check into the scratch's request.
 func readCheck(r *http.Request, s *scratch) error {
-	body := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
-	body.DisallowUnknownFields()
-	var c check
-	if err := body.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+	var c requestjson.Request
+	if err := requestjson.Decode(http.MaxBytesReader(nil, r.Body, maxBody), &c); err != nil {
 		return fmt.Errorf("the body is not a check: %w", err)
 	}
-	if body.More() {
-		return errors.New("the body has more than one JSON value: send one")
-	}
-	if len(c.Descriptors) > request.MaxDescriptors {
-		return fmt.Errorf("descriptors has %d items: send at most %d", len(c.Descriptors), request.MaxDescriptors)
-	}
-	s.http = request.HTTP{
-		Method: c.Method, Path: c.Path, Host: strings.ToLower(c.Host), Source: c.Source.Address,
-		Headers: lowered(c.Headers), Query: request.Values(c.Query),
-	}
-	if !c.describesHTTP() {
-		s.req.HTTP = nil
-	}
-	if c.Cost != nil {
-		s.req.Cost = limit.Amount(*c.Cost)
-	}
-	for i, d := range c.Descriptors {
-		if len(d.Entries) == 0 {
-			return fmt.Errorf("descriptors[%d].entries is empty: send at least one", i)
-		}
-		out := request.Descriptor{}
-		for _, e := range d.Entries {
-			out.Entries = append(out.Entries, request.Entry{Key: e.Key, Value: e.Value})
-		}
-		if d.Cost != nil {
-			out.HasCost, out.Cost = true, limit.Amount(*d.Cost)
-		}
-		s.req.Descriptors = append(s.req.Descriptors, out)
-	}
-	return nil
+	return c.Fill(&s.req, &s.http)
 }
 
 // verdict is the JSON of one limit's verdict, and of the deciding one.

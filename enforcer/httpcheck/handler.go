@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -139,13 +138,4 @@ func (f fields) Get(name string) string {
 		return f.host
 	}
 	return f.header.Get(name)
-}
-
-// lowered returns a map with lower-case names.
-func lowered(in map[string]string) request.Values {
-	out := make(request.Values, len(in))
-	for name, value := range in {
-		out[strings.ToLower(name)] = value
-	}
-	return out
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/sluice-dev/sluice/enforcer/expression"
@@ -166,6 +167,9 @@ func TestTheIndexMissesNothing(t *testing.T) {
 		for i := range limits {
 			limits[i].When = rapid.SliceOfN(condition, 0, 3).Draw(t, "when")
 			limits[i].Key = rapid.SliceOfN(reads, 0, 2).Draw(t, "key")
+			if len(limits[i].Key) == 1 {
+				limits[i].Overrides = []policy.Override{{Key: []string{"ab"}, Deny: true}, {Key: []string{"a*"}, Unlimited: true}, {Key: []string{"b"}, Rate: &policy.Rate{Requests: 1, Per: "1s"}}}
+			}
 		}
 		domain := compile(t, limits...).Domain("web")
 		var m match.Matcher
@@ -188,6 +192,9 @@ func TestTheIndexMissesNothing(t *testing.T) {
 			}
 			if diff := cmp.Diff(naive(domain, &req), got); diff != "" {
 				t.Fatalf("%+v (-naive +got):\n%s", req, diff)
+			}
+			if diff := cmp.Diff(charges, explained(domain, &req), cmpopts.IgnoreFields(match.Charge{}, "Key"), cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("%+v (-match +explain):\n%s", req, diff)
 			}
 		}
 	})

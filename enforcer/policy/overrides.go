@@ -27,6 +27,14 @@ func parsePattern(s string) pattern {
 	return pattern{text, prefix}
 }
 
+// String returns the pattern as it was written.
+func (p pattern) String() string {
+	if p.prefix {
+		return p.text + "*"
+	}
+	return p.text
+}
+
 func (p pattern) match(s string) bool {
 	if p.prefix {
 		return strings.HasPrefix(s, p.text)
@@ -59,8 +67,17 @@ func (o *overrides) add(patterns []string, e Exception) {
 
 // find returns the exception of the first override that matches.
 func (o *overrides) find(parts []string) (Exception, bool) {
-	if len(o.all) == 0 {
+	at := o.at(parts)
+	if at < 0 {
 		return Exception{}, false
+	}
+	return o.all[at].exception, true
+}
+
+// at returns the position of the first override that matches, or -1.
+func (o *overrides) at(parts []string) int {
+	if len(o.all) == 0 {
+		return -1
 	}
 	best := len(o.all)
 	if len(o.exact) > 0 {
@@ -79,9 +96,9 @@ func (o *overrides) find(parts []string) (Exception, bool) {
 		}
 	}
 	if best == len(o.all) {
-		return Exception{}, false
+		return -1
 	}
-	return o.all[best].exception, true
+	return best
 }
 
 func (o *override) match(parts []string) bool {

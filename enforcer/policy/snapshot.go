@@ -22,6 +22,25 @@ type Snapshot struct {
 // Domain returns the limits of a domain, or nil when no policy has it.
 func (s *Snapshot) Domain(name string) *Domain { return s.domains[name] }
 
+// Name names a limit.
+type Name struct{ Namespace, Policy, Limit string }
+
+// Limit returns a limit by its name, or nil when there is none.
+func (s *Snapshot) Limit(n Name) *CompiledLimit {
+	for i := range s.Document.Policies {
+		p := &s.Document.Policies[i]
+		if p.Namespace != n.Namespace || p.Name != n.Policy {
+			continue
+		}
+		for _, l := range s.domains[p.Domain].Limits {
+			if l.Quota.Namespace == n.Namespace && l.Quota.Policy == n.Policy && l.Quota.Limit == n.Limit {
+				return l
+			}
+		}
+	}
+	return nil
+}
+
 // Meter is one way to count: a limit's own rate, or that of one of its overrides.
 type Meter struct {
 	// Limit identifies the limit by its namespace, policy and name, over all
@@ -106,6 +125,18 @@ type Exception struct {
 
 // Override returns the first override whose patterns match the key parts.
 func (l *CompiledLimit) Override(parts []string) (Exception, bool) { return l.overrides.find(parts) }
+
+// OverrideAt returns the position of that override among the limit's, and its
+// patterns; -1 when none matches.
+func (l *CompiledLimit) OverrideAt(parts []string) (at int, patterns []string) {
+	if at = l.overrides.at(parts); at < 0 {
+		return at, nil
+	}
+	for _, p := range l.overrides.all[at].parts {
+		patterns = append(patterns, p.String())
+	}
+	return at, patterns
+}
 
 // quota describes a rate of a limit to clients.
 func quota(p *Policy, l *Limit, params *decide.Params) *request.Quota {

@@ -61,6 +61,10 @@ type Usage struct {
 	// OverAdmitted is how many tokens the pool admitted that were not there, of the
 	// counters that this enforcer keeps the pool's books of; in thousandths.
 	OverAdmitted int64 `json:"overAdmitted"`
+
+	// Capacity is, of a limit that all requests share, the tokens per second that
+	// it grants, in thousandths; 0 where each client has a rate of its own.
+	Capacity int64 `json:"capacity,omitempty"`
 }
 
 // Peer is another enforcer of the pool, as this one sees it.

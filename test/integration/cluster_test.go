@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -90,7 +91,7 @@ func (w *world) startManagerInCluster(o controllers.Options) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.grantManager(name)
+	w.grant(name, "manager.yaml")
 	o.Discover = w.endpointSlices(user.Config())
 	w.startManagerAs(user.Config(), true, o)
 }
@@ -154,11 +155,11 @@ func (n *podNetwork) dial(ctx context.Context, network, address string) (net.Con
 	return (&net.Dialer{}).DialContext(ctx, network, to)
 }
 
-// grantManager gives a user the rights of the manager, in this world's operator
-// namespace.
-func (w *world) grantManager(user string) {
+// grant gives a user the rights in a file of config/rbac, in this world's operator
+// namespace: all of them, or those of the roles that are named.
+func (w *world) grant(user, file string, roles ...string) {
 	w.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "manager.yaml"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", file))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -168,17 +169,20 @@ func (w *world) grantManager(user string) {
 		if err := yaml.Unmarshal([]byte(document), &role); err != nil {
 			w.Fatal(err)
 		}
+		if len(roles) > 0 && !slices.Contains(roles, role.Name) {
+			continue
+		}
+		role.Name = user + "-" + role.Name
 		switch role.Kind {
 		case "ClusterRole":
-			role.Name = user
 			w.create(&role)
 			w.create(&rbacv1.ClusterRoleBinding{
-				ObjectMeta: metav1.ObjectMeta{Name: user}, Subjects: subjects,
-				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: user},
+				ObjectMeta: metav1.ObjectMeta{Name: role.Name}, Subjects: subjects,
+				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 			})
 		case "Role":
-			w.create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: user}, Rules: role.Rules})
-			w.bind(user, user)
+			w.create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: role.Name}, Rules: role.Rules})
+			w.bind(user, role.Name)
 		}
 	}
 }
@@ -187,7 +191,7 @@ func (w *world) grantManager(user string) {
 func (w *world) bind(user, role string) {
 	w.Helper()
 	w.create(&rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: user},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: user + "-" + role},
 		Subjects:   []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: user}},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role},
 	})

@@ -38,9 +38,11 @@ var rows = []row{
 	{[]string{"enforcer/match", "enforcer/account"}, "what to charge and what has been charged are separate questions"},
 	{[]string{"enforcer/gossip"}, "sharing sees counters, not requests"},
 	{[]string{"enforcer/engine"}, "one node, still without I/O"},
-	{[]string{"enforcer/report", "enforcer/discovery", "enforcer/assemble", "enforcer/configmap", "enforcer/quotafields", "enforcer/internal/schema", "enforcer/internal/seal", "internal/version"}, "tools that several edges use"},
+	{[]string{"enforcer/requestjson"}, "how a request is written down"},
+	{[]string{"enforcer/report", "enforcer/discovery", "enforcer/assemble", "enforcer/configmap", "enforcer/quotafields", "enforcer/inspect", "enforcer/internal/schema", "enforcer/internal/seal", "internal/version"}, "tools that several edges use"},
 	{[]string{"enforcer/rls", "enforcer/httpcheck", "enforcer/admin", "enforcer/internal/...", "controllers/..."}, "edges: no edge imports another"},
-	{[]string{"enforcer"}, "wires the edges around one engine"},
+	{[]string{"enforcer", "enforcer/files"}, "wires the edges around one engine, or reads policies as it does"},
+	{[]string{"plugin"}, "asks enforcers from outside"},
 	{[]string{"cmd/...", "hack/...", "test/..."}, "programs and tests"},
 }
 
@@ -58,9 +60,15 @@ var only = []struct {
 		"the manager shares documents and reports with the enforcer, never its insides",
 	},
 	{"cmd/enforcer", []string{"enforcer", "enforcer/account", "internal/version"}, "main only: flags, Options, Run"},
+	{"cmd/kubectl-sluice", []string{"enforcer/requestjson", "internal/version", "plugin"}, "main only: flags, Options, Run"},
+	{
+		"plugin",
+		[]string{"api/v1alpha1", "enforcer/assemble", "enforcer/files", "enforcer/inspect", "enforcer/policy", "enforcer/report"},
+		"the plugin knows what enforcers say, never how they decide",
+	},
 	{"cmd/manager", []string{"api/v1alpha1", "controllers", "enforcer/discovery", "internal/version"}, "main only: flags, wiring, start"},
 	{"enforcer/rls", []string{"enforcer/limit", "enforcer/request", "enforcer/quotafields"}, "a front end holds a Decider, never the engine"},
-	{"enforcer/httpcheck", []string{"enforcer/limit", "enforcer/request", "enforcer/quotafields"}, "a front end holds a Decider, never the engine"},
+	{"enforcer/httpcheck", []string{"enforcer/limit", "enforcer/request", "enforcer/requestjson", "enforcer/quotafields"}, "a front end holds a Decider, never the engine"},
 }
 
 // pure packages are functions of their arguments: a thousand of them run in one

@@ -1,0 +1,48 @@
+package engine
+
+import (
+	"github.com/sluice-dev/sluice/enforcer/account"
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/match"
+	"github.com/sluice-dev/sluice/enforcer/policy"
+)
+
+// Look reads, and does not change, the counter of one client of a limit in force:
+// the one whose key has the given parts. The charge says how it is counted; where
+// that denies or does not limit there is no counter. It returns false where no such
+// limit is in force, or its key has another number of parts.
+func (e *Engine) Look(now limit.Instant, name policy.Name, key []string) (match.Charge, decide.Reading, bool) {
+	f := e.force.Load()
+	c, ok := f.client(name, key)
+	if !ok || c.Deny || c.Unlimited {
+		return c, decide.Reading{}, ok
+	}
+	asked := []account.Charge{{Key: c.Key, Meter: f.refs[c.Meter]}}
+	e.store.Ask(now, asked)
+	return c, asked[0].Reading, true
+}
+
+// Fill gives a client a full counter, as account.Store.Fill does; otherwise it is
+// as Look. What the client uses while the nodes of a pool do so one after another
+// may be given back as well.
+func (e *Engine) Fill(now limit.Instant, name policy.Name, key []string) (match.Charge, bool) {
+	f := e.force.Load()
+	c, ok := f.client(name, key)
+	if ok && !c.Deny && !c.Unlimited {
+		ok = e.store.Fill(now, c.Key, f.refs[c.Meter])
+	}
+	return c, ok
+}
+
+// client returns how a client of a limit is counted.
+func (f *force) client(name policy.Name, key []string) (match.Charge, bool) {
+	if f.snapshot == nil {
+		return match.Charge{}, false
+	}
+	l := f.snapshot.Limit(name)
+	if l == nil || len(l.Key) != len(key) {
+		return match.Charge{}, false
+	}
+	return match.ForClient(l, f.seed, key), true
+}

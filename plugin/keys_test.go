@@ -1,0 +1,53 @@
+package plugin_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sluice-dev/sluice/plugin"
+)
+
+func TestKeys(t *testing.T) {
+	counter := func(node, rest string) string {
+		return `{"node": "` + node + `", "namespace": "shop", "policy": "web", "limit": "l", "key": ["alice", ""], ` + rest + `}`
+	}
+	const used = `"rate": {"requests": 10, "per": "1s", "burst": 20}, "remaining": 3, "resetAfter": "1.7123s"`
+	s := serve(t, map[string]string{
+		"GET " + webPath: webPolicy, "GET " + poolPath: `{"metadata": {"name": "default"}}`, "GET " + podsPath: twoPods,
+		"POST " + proxies + "a:9090/proxy/v1/keys": counter("a", used), "POST " + proxies + "b:9090/proxy/v1/keys": counter("b", strings.Replace(used, "3", "20", 1)),
+		"PUT " + proxies + "a:9090/proxy/v1/keys": counter("a", strings.Replace(used, "3", "20", 1)), "PUT " + proxies + "b:9090/proxy/v1/keys": `502 {"kind": "Status", "message": "error trying to reach service"}`,
+	})
+	o := plugin.Options{Kubeconfig: s.kubeconfig(t)}
+	look := plugin.Keys{Policy: "web", Limit: "l", Key: []string{"alice", ""}}
+	shows(t, o, look, `
+shop/web/l ["alice" ""]: 10 per 1s, burst 20
+
+ENFORCER   LEFT   FULL IN
+a          3      1.7s
+b          20     1.7s
+`)
+	if sent, want := s.sent["POST "+proxies+"b:9090/proxy/v1/keys"], `{"namespace":"shop","policy":"web","limit":"l","key":["alice",""]}`+"\n"; sent != want {
+		t.Errorf("asked %s, want %s", sent, want)
+	}
+
+	reset := look
+	reset.Reset = true
+	out, err := run(t, o, reset)
+	if want := "reset on 1 of 2 enforcers; repeat it for the others:\nenforcer b: error trying to reach service"; err == nil || err.Error() != want || !strings.Contains(out, "\na          20 ") {
+		t.Errorf("output %s, error %v, want %s", out, err, want)
+	}
+	for _, c := range []struct{ rest, want string }{
+		{`"deny": true`, "shop/web/l [\"alice\" \"\"]: denied by an override\n"},
+		{`"unlimited": true`, "shop/web/l [\"alice\" \"\"]: not limited, by an override\n"},
+	} {
+		s.answers["POST "+proxies+"a:9090/proxy/v1/keys"] = counter("a", c.rest)
+		if out, err := run(t, o, look); err != nil || !strings.HasPrefix(out, c.want) || !strings.Contains(out, "\na          -      -\n") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
+	for _, pod := range []string{"a", "b"} {
+		s.answers["PUT "+proxies+pod+":9090/proxy/v1/keys"] = forbids
+	}
+	refuses(t, o, reset, `enforcer a: pods "a:9090" is forbidden`)
+	refuses(t, o, reset, "config/rbac/users.yaml has the roles that this takes")
+}
