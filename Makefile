@@ -3,7 +3,8 @@ SHELL := /usr/bin/env bash -o pipefail
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
-LDFLAGS := -s -w -X github.com/sluice-dev/sluice/internal/version.release=$(VERSION)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS := -s -w $(foreach it,release=$(VERSION) commit=$(REVISION),-X github.com/sluice-dev/sluice/internal/version.$(it))
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 LINT := bin/golangci-lint
@@ -32,6 +33,10 @@ build: ## Build bin/manager and bin/enforcer, and what starts them here
 	@mkdir -p bin/local
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 	go build -trimpath -o bin/local/local ./hack/local
+
+.PHONY: images
+images: ## Container images of both for amd64 and arm64, with SBOMs, in bin/images; IMAGES=--help for more
+	go run ./hack/image --version '$(VERSION)' --revision '$(REVISION)' --tags '$(VERSION),latest' $(IMAGES) ./cmd/manager ./cmd/enforcer
 
 ##@ Check
 
