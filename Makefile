@@ -14,7 +14,7 @@ ASSETS = $(shell hack/kube/build.sh)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build kube ## Everything on this machine: API server, manager, three enforcers, a sample; Ctrl-C stops it
@@ -37,6 +37,10 @@ build: ## Build bin/manager and bin/enforcer, and what starts them here
 .PHONY: images
 images: ## Container images of both for amd64 and arm64, with SBOMs, in bin/images; IMAGES=--help for more
 	go run ./hack/image --version '$(VERSION)' --revision '$(REVISION)' --tags '$(VERSION),latest' $(IMAGES) ./cmd/manager ./cmd/enforcer
+
+.PHONY: install-yaml
+install-yaml: kube ## bin/install.yaml: config/default in one file, with the images of this VERSION
+	$(ASSETS)/kubectl kustomize config/default | sed 's|\(ghcr.io/sluice-dev/[a-z]*\):latest|\1:$(VERSION)|' >bin/install.yaml
 
 ##@ Check
 
