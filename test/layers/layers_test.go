@@ -41,6 +41,7 @@ var rows = []row{
 	{[]string{"enforcer/report", "enforcer/discovery", "enforcer/assemble", "enforcer/configmap", "enforcer/quotafields", "enforcer/internal/schema", "enforcer/internal/seal", "internal/version"}, "tools that several edges use"},
 	{[]string{"enforcer/rls", "enforcer/httpcheck", "enforcer/admin", "enforcer/internal/...", "controllers"}, "edges: no edge imports another"},
 	{[]string{"enforcer"}, "wires the edges around one engine"},
+	{[]string{"internal/load"}, "what programs and tests measure with"},
 	{[]string{"cmd/...", "hack/...", "test/..."}, "programs and tests"},
 }
 
