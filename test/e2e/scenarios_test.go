@@ -62,12 +62,18 @@ var allowance = goal{failed: .03, atLeast: .05, atMost: .03, most: .2, least: .2
 var (
 	// unnoticed is for what is no concern of decisions.
 	unnoticed = goal{failed: 0, atLeast: .99, atMost: 1.01, most: 1.01, least: .99}
+
+	// crashed is for those that do not have the time to say so: half a second until
+	// the others take over, and what is asked of a machine that is lost, until the
+	// asker gives up.
+	crashed = goal{failed: .02, atLeast: .95, atMost: 1.01, most: 1.01, least: .9}
 )
 
 // scenarios are in the order that they are run in. Each leaves the pool as it found
 // it.
 var scenarios = []scenario{
 	{"nothing", unnoticed, func(ctx context.Context, _ *cluster) error { return wait(ctx, away) }},
+	{"kill -9 of an enforcer", crashed, killEnforcer},
 }
 
 // run offers the load, lets it happen, and judges.
