@@ -4,8 +4,12 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // away is how long what was stopped stays away: longer than enforcers remember what
@@ -36,4 +40,45 @@ func (c *cluster) awaitReady(ctx context.Context, n int) error {
 		return nil
 	})
 	return err
+}
+
+// rollingRestart replaces every pod of the pool, as a new image would.
+func rollingRestart(ctx context.Context, c *cluster) error {
+	before, err := c.pods(ctx, pool)
+	if err != nil {
+		return err
+	}
+	old := map[types.UID]bool{}
+	for i := range before {
+		old[before[i].UID] = true
+	}
+	if err := kubectl(ctx, "rollout", "restart", "deployment", "-n", system, "-l", pool); err != nil {
+		return err
+	}
+	_, err = eventually(ctx, "every pod is a new one", func() error {
+		pods, err := c.pods(ctx, pool)
+		if err != nil {
+			return err
+		}
+		for i := range pods {
+			if old[pods[i].UID] {
+				return errors.New(pods[i].Name + " is still there")
+			}
+		}
+		return c.settled(ctx, poolSize)
+	})
+	return err
+}
+
+// scaleUpAndDown leaves as many enforcers as there were.
+func scaleUpAndDown(ctx context.Context, c *cluster) error {
+	for _, n := range []int{6, 2, poolSize} {
+		if err := kubectl(ctx, "scale", "deployment", "-n", system, "-l", pool, "--replicas", strconv.Itoa(n)); err != nil {
+			return err
+		}
+		if err := c.awaitSettled(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
 }

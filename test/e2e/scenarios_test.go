@@ -63,6 +63,9 @@ var (
 	// unnoticed is for what is no concern of decisions.
 	unnoticed = goal{failed: 0, atLeast: .99, atMost: 1.01, most: 1.01, least: .99}
 
+	// planned is for enforcers that stop because they are told to.
+	planned = goal{failed: 0, atLeast: .98, atMost: 1.01, most: 1.01, least: .98}
+
 	// crashed is for those that do not have the time to say so: half a second until
 	// the others take over, and what is asked of a machine that is lost, until the
 	// asker gives up.
@@ -74,6 +77,8 @@ var (
 var scenarios = []scenario{
 	{"nothing", unnoticed, func(ctx context.Context, _ *cluster) error { return wait(ctx, away) }},
 	{"kill -9 of an enforcer", crashed, killEnforcer},
+	{"rolling restart", planned, rollingRestart},
+	{"scale 3, 6, 2, 3", planned, scaleUpAndDown},
 }
 
 // run offers the load, lets it happen, and judges.
