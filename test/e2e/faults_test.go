@@ -82,3 +82,23 @@ func scaleUpAndDown(ctx context.Context, c *cluster) error {
 	}
 	return nil
 }
+
+// splitNetwork parts the enforcer of one node from all others. Load, probes and the
+// API server reach it as before.
+func splitNetwork(ctx context.Context, c *cluster) error {
+	pods, err := c.pods(ctx, pool)
+	if err != nil {
+		return err
+	}
+	lone := pods[0].Spec.NodeName
+	each := func(what string) (err error) {
+		for i := range pods[1:] {
+			err = errors.Join(err, nodes(ctx, what, lone, pods[1+i].Spec.NodeName))
+		}
+		return err
+	}
+	if err := each("cut"); err != nil {
+		return err
+	}
+	return errors.Join(wait(ctx, away), each("heal"))
+}

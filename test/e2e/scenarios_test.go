@@ -70,6 +70,10 @@ var (
 	// the others take over, and what is asked of a machine that is lost, until the
 	// asker gives up.
 	crashed = goal{failed: .02, atLeast: .95, atMost: 1.01, most: 1.01, least: .9}
+
+	// split is for a network that falls in two: the larger part goes on as if the
+	// smaller one were down, and that one keeps its part. Both pay back.
+	split = goal{failed: 0, atLeast: .98, atMost: 1 + 1./poolSize, most: 1 + 1./poolSize, least: 0}
 )
 
 // scenarios are in the order that they are run in. Each leaves the pool as it found
@@ -79,6 +83,7 @@ var scenarios = []scenario{
 	{"kill -9 of an enforcer", crashed, killEnforcer},
 	{"rolling restart", planned, rollingRestart},
 	{"scale 3, 6, 2, 3", planned, scaleUpAndDown},
+	{"network split, 1 from 2", split, splitNetwork},
 }
 
 // run offers the load, lets it happen, and judges.
