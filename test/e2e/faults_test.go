@@ -102,3 +102,39 @@ func splitNetwork(ctx context.Context, c *cluster) error {
 	}
 	return errors.Join(wait(ctx, away), each("heal"))
 }
+
+// stopAPIServer kills the API server and starts it again.
+func stopAPIServer(ctx context.Context, _ *cluster) error {
+	if err := nodes(ctx, "kill", "kube-apiserver"); err != nil {
+		return err
+	}
+	if err := errors.Join(wait(ctx, away), nodes(ctx, "start", "kube-apiserver")); err != nil {
+		return err
+	}
+	_, err := eventually(ctx, "the API server answers", func() error { return kubectl(ctx, "get", "--raw=/readyz") })
+	return err
+}
+
+// stopManager takes the manager away for a while.
+func stopManager(ctx context.Context, c *cluster) error {
+	scale := func(n string) error {
+		return kubectl(ctx, "scale", "deployment", "-n", system, "-l", manager, "--replicas", n)
+	}
+	if err := scale("0"); err != nil {
+		return err
+	}
+	_, err := eventually(ctx, "no manager", func() error {
+		pods, err := c.pods(ctx, manager)
+		if err == nil && len(pods) > 0 {
+			err = errors.New(pods[0].Name + " is still there")
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(wait(ctx, away), scale("1")); err != nil {
+		return err
+	}
+	return kubectl(ctx, "rollout", "status", "deployment", "-n", system, "-l", manager, "--timeout=60s")
+}

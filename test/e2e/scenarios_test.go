@@ -84,6 +84,8 @@ var scenarios = []scenario{
 	{"rolling restart", planned, rollingRestart},
 	{"scale 3, 6, 2, 3", planned, scaleUpAndDown},
 	{"network split, 1 from 2", split, splitNetwork},
+	{"API server down", unnoticed, stopAPIServer},
+	{"manager down", unnoticed, stopManager},
 }
 
 // run offers the load, lets it happen, and judges.
