@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -137,4 +139,37 @@ func stopManager(ctx context.Context, c *cluster) error {
 		return err
 	}
 	return kubectl(ctx, "rollout", "status", "deployment", "-n", system, "-l", manager, "--timeout=60s")
+}
+
+// loseNode kills a node with an enforcer on it, and without the manager, and brings
+// it back once another node has taken over.
+func loseNode(ctx context.Context, c *cluster) error {
+	enforcers, err := c.pods(ctx, pool)
+	if err != nil {
+		return err
+	}
+	managers, err := c.pods(ctx, manager)
+	if err != nil {
+		return err
+	}
+	lost := slices.IndexFunc(enforcers, func(p corev1.Pod) bool { return p.Spec.NodeName != managers[0].Spec.NodeName })
+	if lost < 0 {
+		return errors.New("every enforcer is on the node of the manager")
+	}
+	node := enforcers[lost].Spec.NodeName
+	if err := nodes(ctx, "kill", node); err != nil {
+		return err
+	}
+	if _, err := eventually(ctx, "another node took over", func() error {
+		if pods, err := c.pods(ctx, pool); err != nil || slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.UID == enforcers[lost].UID }) {
+			return errors.Join(err, errors.New("the pod of the dead node is still counted"))
+		}
+		return c.settled(ctx, poolSize)
+	}); err != nil {
+		return errors.Join(err, nodes(ctx, "start", node))
+	}
+	if err := nodes(ctx, "start", node); err != nil {
+		return err
+	}
+	return kubectl(ctx, "wait", "--for=condition=Ready", "node/"+node, "--timeout=60s")
 }

@@ -86,6 +86,7 @@ var scenarios = []scenario{
 	{"network split, 1 from 2", split, splitNetwork},
 	{"API server down", unnoticed, stopAPIServer},
 	{"manager down", unnoticed, stopManager},
+	{"node lost", crashed, loseNode},
 }
 
 // run offers the load, lets it happen, and judges.
