@@ -3,7 +3,8 @@ SHELL := /usr/bin/env bash -o pipefail
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
-LDFLAGS := -s -w -X github.com/sluice-dev/sluice/internal/version.release=$(VERSION)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS := -s -w $(foreach it,release=$(VERSION) commit=$(REVISION),-X github.com/sluice-dev/sluice/internal/version.$(it))
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 LINT := bin/golangci-lint
@@ -13,7 +14,7 @@ ASSETS = $(shell hack/kube/build.sh)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build kube ## Everything on this machine: API server, manager, three enforcers, a sample; Ctrl-C stops it
@@ -32,6 +33,14 @@ build: ## Build bin/manager, bin/enforcer and bin/kubectl-sluice, and what start
 	@mkdir -p bin/local
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 	go build -trimpath -o bin/local/local ./hack/local
+
+.PHONY: images
+images: ## Container images of both for amd64 and arm64, with SBOMs, in bin/images; IMAGES=--help for more
+	go run ./hack/image --version '$(VERSION)' --revision '$(REVISION)' --tags '$(VERSION),latest' $(IMAGES) ./cmd/manager ./cmd/enforcer
+
+.PHONY: install-yaml
+install-yaml: kube ## bin/install.yaml: config/default in one file, with the images of this VERSION
+	$(ASSETS)/kubectl kustomize config/default | sed 's|\(ghcr.io/sluice-dev/[a-z]*\):latest|\1:$(VERSION)|' >bin/install.yaml
 
 ##@ Check
 
@@ -70,6 +79,14 @@ accuracy: build ## What 3 and 10 real enforcers admit, to their limits (19 minut
 cost: build ## What a decision, an idle pool and its gossip cost (3 minutes); BENCH=--help for more
 	go build -trimpath -o bin/local/bench ./hack/bench
 	@exec bin/local/bench cost --check $(BENCH)
+
+.PHONY: e2e
+e2e: ## Install Sluice on a real cluster of three nodes and break things under load (root on Linux); E2E='-test.run /kill' for some
+	hack/cluster/cluster.sh preflight
+	hack/kube/build.sh --all >/dev/null
+	$(MAKE) install-yaml images IMAGES=--platforms=linux/$(shell go env GOARCH)
+	go test -c -tags e2e -o bin/local/e2e.test ./test/e2e
+	cd test/e2e && ../../hack/cluster/cluster.sh run 3 ../../bin/local/e2e.test -test.v -test.timeout 30m $(E2E)
 
 ##@ Change
 

@@ -16,7 +16,7 @@ var (
 	enforcersDesc = prometheus.NewDesc("sluice_pool_enforcers",
 		"Ready enforcers of a pool: programmed (they run the published document), lagging (they run another or none), or silent (they do not answer).", []string{"pool", "state"}, nil)
 	buildDesc = prometheus.NewDesc("sluice_manager_build_info",
-		"The version of this manager.", []string{"version"}, nil)
+		"The version of this manager, and the commit that it was built from.", []string{"version", "revision"}, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -60,5 +60,5 @@ func (m metrics) Collect(ch chan<- prometheus.Metric) {
 			gauge(enforcersDesc, n, pool, state)
 		}
 	}
-	gauge(buildDesc, 1, version.String())
+	gauge(buildDesc, 1, version.String(), version.Revision())
 }

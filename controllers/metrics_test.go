@@ -37,7 +37,7 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{
 		`sluice_pool_policies{pool="default",reason="Accepted"} 2`, `sluice_pool_policies{pool="default",reason="DomainConflict"} 1`,
 		`sluice_pool_enforcers{pool="default",state="programmed"} 1`, `sluice_pool_enforcers{pool="default",state="lagging"} 1`,
-		`sluice_pool_enforcers{pool="default",state="silent"} 1`, `sluice_manager_build_info{version="`,
+		`sluice_pool_enforcers{pool="default",state="silent"} 1`, `sluice_manager_build_info{revision="`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the metrics have no %s:\n%s", want, text)

@@ -32,8 +32,9 @@ type Options struct {
 	// means the host's name.
 	Node string
 
-	// Version is what GET /v1/state and the metrics tell of the program.
-	Version string
+	// Version is what GET /v1/state and the metrics tell of the program, Revision
+	// what the metrics tell of the commit that it was built from.
+	Version, Revision string
 
 	// Policies is a file or folder of RateLimitPolicy YAML: standalone mode.
 	Policies string

@@ -97,7 +97,7 @@ func (e *Enforcer) counts() admin.Counts {
 		},
 		PacketsSent: t.MembershipSent.Frames, PacketsReceived: t.MembershipReceived.Frames,
 		FramesDropped: dropped, GossipKeys: len(e.keys.Ring().Keys()),
-		ExpressionErrors: r.Failed, Version: e.opts.Version,
+		ExpressionErrors: r.Failed, Version: e.opts.Version, Revision: e.opts.Revision,
 	}
 	if r.Snapshot != nil {
 		c.Digest = r.Snapshot.Digest

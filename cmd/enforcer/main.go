@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		fmt.Fprintln(stdout, version.Line("enforcer"))
 		return 0
 	}
-	f.options.Version = version.String()
+	f.options.Version, f.options.Revision = version.String(), version.Revision()
 	f.options.Log = slog.New(slog.NewTextHandler(stderr, nil))
 	e, err := enforcer.New(ctx, f.options)
 	if err == nil {

@@ -88,7 +88,7 @@ func run(ctx context.Context, flags *flags) error {
 	if err != nil {
 		return fmt.Errorf("set up the controllers: %w", err)
 	}
-	log.Info("Starting", "version", version.String(), "namespace", flags.namespace)
+	log.Info("Starting", "version", version.String(), "revision", version.Revision(), "namespace", flags.namespace)
 	return mgr.Start(ctx)
 }
 

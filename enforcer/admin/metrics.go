@@ -38,6 +38,7 @@ type Counts struct {
 	Peers            int // that have spoken lately
 	Digest           string
 	Version          string
+	Revision         string // the commit of the program
 }
 
 // Collector exports Counts. Its labels are bounded by the policies: a client's key
@@ -68,7 +69,7 @@ var (
 	failures    = desc("expression_errors_total", "Expressions that failed on a request; the request was limited all the same.")
 	peers       = desc("peers", "Peers that have spoken lately.")
 	document    = desc("document_info", "The document in force.", "digest")
-	build       = desc("build_info", "The version of this enforcer.", "version")
+	build       = desc("build_info", "The version of this enforcer, and the commit that it was built from.", "version", "revision")
 )
 
 // Describe implements prometheus.Collector.
@@ -114,7 +115,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	counter(failures, float64(n.ExpressionErrors))
 	gauge(peers, float64(n.Peers))
 	gauge(document, 1, n.Digest)
-	gauge(build, 1, n.Version)
+	gauge(build, 1, n.Version, n.Revision)
 }
 
 // Latency measures how long front ends take to answer.

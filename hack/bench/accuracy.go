@@ -2,9 +2,14 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"text/tabwriter"
 	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/sluice-dev/sluice/internal/load"
 )
 
 // accuracy runs every scenario on pools of every size and prints the table. It
@@ -79,28 +84,30 @@ func (s *stage) scenario(t *tabwriter.Writer, pods *[]*pod, c *scenario) (met bo
 // try offers the load once, with clients that nobody has seen yet.
 func (s *stage) try(pods []*pod, c *scenario, try int) (figures, error) {
 	warmUp := max(c.warmUp, s.opts.warmUp)
-	l := load{domain: c.quota.domain, rate: c.factor * c.quota.perSecond() * float64(c.clients), spread: c.spread, even: c.kind == under}
-	if c.crash > 0 {
-		l.crash = warmUp + c.crash
-	}
+	l := load.Load{Domain: c.quota.domain, Rate: c.factor * c.quota.perSecond() * float64(c.clients), Even: c.kind == under}
 	for i := range c.clients {
-		l.clients = append(l.clients, fmt.Sprintf("%s %d %d", c.name, try, i))
+		l.Clients = append(l.Clients, fmt.Sprintf("%s %d %d", c.name, try, i))
+	}
+	alive, from := pods, warmUp
+	l.To = func(r *rand.Rand, at time.Duration, client int) grpc.ClientConnInterface {
+		if c.crash > 0 && at > warmUp+c.crash && len(alive) == len(pods) {
+			alive = pods[:len(pods)-1] // which take its calls, as a balancer would have it
+			pods[len(alive)].kill()
+			from = at + backWithin
+		}
+		return alive[c.spread(r, at, client, len(alive))].conn
 	}
 	lasting := warmUp + max(c.measure, s.opts.measure)
-	o := l.offer(s.ctx, pods, lasting)
+	o := l.Offer(s.ctx, lasting)
 	if err := s.ctx.Err(); err != nil {
 		return figures{}, err
-	}
-	alive := pods
-	if c.crash > 0 {
-		alive = pods[:len(pods)-1]
 	}
 	for _, p := range alive {
 		if err := p.failed(); err != nil {
 			return figures{}, err
 		}
 	}
-	return c.figure(&o, warmUp, lasting), nil
+	return c.figure(&o, from, lasting), nil
 }
 
 func printLine(t *tabwriter.Writer, pods int, c *scenario, f *figures, try int, verdict string) {

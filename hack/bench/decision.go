@@ -14,6 +14,8 @@ import (
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+
+	"github.com/sluice-dev/sluice/internal/load"
 )
 
 // The closed loop: callers that each wait for an answer before they ask again.
@@ -109,7 +111,7 @@ func (s *stage) takeTurns(servers []*server) error {
 		if i%overEvery == 0 {
 			name = fmt.Sprintf("over-%d", i)
 		}
-		requests[i] = call(clientsQuota.domain, name)
+		requests[i] = load.Call(clientsQuota.domain, name)
 	}
 	if _, err := s.turn(servers[0], requests); err != nil {
 		return err
@@ -150,7 +152,7 @@ func (l *loop) call(caller int) error {
 	for {
 		var got rlsv3.RateLimitResponse
 		began := time.Now()
-		admitted, err := ask(l.ctx, conn, l.requests[random.IntN(len(l.requests))], &got)
+		admitted, err := load.Ask(l.ctx, conn, l.requests[random.IntN(len(l.requests))], &got)
 		switch {
 		case l.ctx.Err() != nil:
 			l.mu.Lock()

@@ -2,8 +2,13 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"text/tabwriter"
 	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/sluice-dev/sluice/internal/load"
 )
 
 const (
@@ -57,16 +62,19 @@ type said struct {
 }
 
 func (s *stage) gossip(pods []*pod, q quota) (out said, err error) {
-	l := load{domain: q.domain, rate: busyRate * manyClients, spread: threePods}
+	l := load.Load{Domain: q.domain, Rate: busyRate * manyClients}
+	l.To = func(r *rand.Rand, at time.Duration, client int) grpc.ClientConnInterface {
+		return pods[threePods(r, at, client, len(pods))].conn
+	}
 	for i := range manyClients {
 		name := fmt.Sprintf("client-%d", i)
 		if i%busyOverEvery == 0 {
 			name = fmt.Sprintf("over-%d", i)
 		}
-		l.clients = append(l.clients, name)
+		l.Clients = append(l.Clients, name)
 	}
-	done := make(chan offered, 1)
-	go func() { done <- l.offer(s.ctx, pods, busyWarmUp+busyFor+time.Second) }()
+	done := make(chan load.Offered, 1)
+	go func() { done <- l.Offer(s.ctx, busyWarmUp+busyFor+time.Second) }()
 	defer func() { <-done }()
 	if err := s.wait(busyWarmUp); err != nil {
 		return out, err
@@ -95,9 +103,9 @@ func (s *stage) gossip(pods []*pod, q quota) (out said, err error) {
 	out.mean, out.most = rates(before, after, lasted)
 	o := <-done
 	done <- o
-	out.calls = float64(len(o.answers)) / (busyWarmUp + busyFor + time.Second).Seconds()
+	out.calls = float64(len(o.Answers)) / (busyWarmUp + busyFor + time.Second).Seconds()
 	out.cpu = micros(used-cpu) / (out.calls * lasted.Seconds())
 	s.say("10k busy keys of %s: %.1f KB/s a pod (worst %.1f), %.0f calls/s, %d not sent, %d failed, p99 %s ms, load %s", q.domain,
-		out.mean.bytes/1e3, out.most.bytes/1e3, out.calls, o.unsent, o.failed, millis(o.latency(.99)), loadAverage())
+		out.mean.bytes/1e3, out.most.bytes/1e3, out.calls, o.Unsent, o.Failed, millis(o.Latency(.99)), loadAverage())
 	return out, nil
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/sluice-dev/sluice/enforcer/report"
+	"github.com/sluice-dev/sluice/internal/load"
 )
 
 // quota is a limit that the pool enforces for each client of a domain of its own.
@@ -30,6 +31,8 @@ type quota struct {
 
 // perSecond is how many tokens a client gets each second.
 func (q quota) perSecond() float64 { return float64(q.requests) / q.seconds }
+
+func (q quota) limit() load.Limit { return load.Limit{PerSecond: q.perSecond(), Burst: q.burst} }
 
 // policy is the quota in YAML.
 func (q quota) policy() string {

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/sluice-dev/sluice/internal/load"
 )
 
 // scenario is a load on a pool, and what is to come of it.
@@ -33,6 +35,10 @@ const (
 	// recovery is perClient, from some seconds after a crash on.
 	recovery
 )
+
+// window is the stretch of time in which admissions are bounded by rate and
+// burst.
+const window = 10 * time.Second
 
 // backWithin is how soon after a crash the pool is to be exact again.
 const backWithin = 3 * time.Second
@@ -119,34 +125,23 @@ func (f *figures) met(c *scenario) bool {
 
 // figure takes the figures of what was offered, those of the steady state in
 // [from, to).
-func (c *scenario) figure(o *offered, from, to time.Duration) figures {
-	f := figures{failed: o.failed, refused: o.refused(), median: o.latency(.5), slow: o.latency(.99)}
+func (c *scenario) figure(o *load.Offered, from, to time.Duration) figures {
+	f := figures{failed: o.Failed, refused: o.Refused(), median: o.Latency(.5), slow: o.Latency(.99)}
 	rate := c.quota.perSecond()
-	f.offered = float64(len(o.answers)) / (c.factor * rate * float64(c.clients) * to.Seconds())
-	if c.kind == recovery {
-		from = o.crashed + backWithin
-	}
-	exact, total, totalExact := o.exact(c.quota, c.clients, from, to), 0, 0
+	f.offered = float64(len(o.Answers)) / (c.factor * rate * float64(c.clients) * to.Seconds())
+	exact, total, totalExact := o.Exact(c.quota.limit(), c.clients), 0, 0
 	limit := rate * (to - from).Seconds()
-	for i, times := range o.admissions(c.clients) {
-		n := within(times, from, to)
-		total, totalExact = total+n, totalExact+exact[i]
-		f.steady, f.exact = farther(f.steady, float64(n)/limit), farther(f.exact, float64(n)/float64(max(1, exact[i])))
-		f.window = max(f.window, float64(worstWindow(times, window))/(rate*window.Seconds()+float64(c.quota.burst)))
+	for i, times := range o.Admissions(c.clients) {
+		n, best := load.Within(times, from, to), load.Within(exact[i], from, to)
+		total, totalExact = total+n, totalExact+best
+		f.steady, f.exact = load.Farther(f.steady, float64(n)/limit), load.Farther(f.exact, float64(n)/float64(max(1, best)))
+		f.window = max(f.window, float64(load.WorstWindow(times, window))/(rate*window.Seconds()+float64(c.quota.burst)))
 		for at := from; c.kind == recovery && at+2*time.Second <= to; at += 100 * time.Millisecond {
-			f.worstAfterKill = farther(f.worstAfterKill, float64(within(times, at, at+2*time.Second))/(2*rate))
+			f.worstAfterKill = load.Farther(f.worstAfterKill, float64(load.Within(times, at, at+2*time.Second))/(2*rate))
 		}
 	}
 	if c.kind == together {
 		f.steady, f.exact = float64(total)/(limit*float64(c.clients)), float64(total)/float64(max(1, totalExact))
 	}
 	return f
-}
-
-// farther returns which of two is farther from 1; 0 is none yet.
-func farther(a, b float64) float64 {
-	if a == 0 || max(b-1, 1-b) > max(a-1, 1-a) {
-		return b
-	}
-	return a
 }

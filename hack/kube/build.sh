@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds the control plane that `make run` and the integration tests use: etcd,
-# kube-apiserver and kubectl, pinned by go.mod beside this file.
+# Builds Kubernetes and etcd, pinned by go.mod beside this file: etcd,
+# kube-apiserver and kubectl for `make run` and the integration tests, and with
+# --all also what a cluster with nodes needs (hack/cluster).
 #
-#   hack/kube/build.sh            build what is missing; print the folder
+#   hack/kube/build.sh [--all]    build what is missing; print the folder
 #
 # The folder is the only thing on standard output; progress goes to standard
 # error. KUBEBUILDER_ASSETS, when set, names binaries that exist already: they
@@ -10,18 +11,18 @@
 set -euo pipefail
 
 if [[ "${1:-}" == --help || "${1:-}" == -h ]]; then
-  sed -n '2,9s/^# \{0,1\}//p' "$0"
+  sed -n '2,10s/^# \{0,1\}//p' "$0"
   exit 0
 fi
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 tools=(etcd kubectl kube-apiserver)
-declare -A package=(
-  [etcd]=go.etcd.io/etcd/server/v3
-  [kubectl]=k8s.io/kubernetes/cmd/kubectl
-  [kube-apiserver]=k8s.io/kubernetes/cmd/kube-apiserver
-)
+took="5 minutes"
+if [[ "${1:-}" == --all ]]; then
+  tools+=(kube-controller-manager kube-scheduler kubelet kube-proxy)
+  took="9 minutes"
+fi
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -52,25 +53,27 @@ for tool in "${tools[@]}"; do
   [[ -x "$out/$tool" && "$(cat "$out/.$tool.pinned" 2>/dev/null)" == "$pinned" ]] || missing+=("$tool")
 done
 if ((${#missing[@]})); then
-  say "Building Kubernetes $version and etcd, once: about 5 minutes on two cores."
+  say "Building Kubernetes $version and etcd, once: about $took on two cores."
 fi
 
 # build TOOL compiles one binary and says every ten seconds that it still does.
 build() {
   local tool=$1 began=$SECONDS pid pkg=k8s.io/component-base/version
+  local main=k8s.io/kubernetes/cmd/$tool
+  [[ $tool == etcd ]] && main=go.etcd.io/etcd/server/v3
   (cd "$here" && CGO_ENABLED=0 GOFLAGS='-mod=readonly -buildvcs=false -trimpath' go build \
     -ldflags "-s -w -X $pkg.gitVersion=$version -X $pkg.gitMajor=1 -X $pkg.gitMinor=$(cut -d. -f2 <<<"$version")" \
-    -o "$out/.$tool.new" "${package[$tool]}") >&2 9>&- &
+    -o "$out/.$tool.new" "$main") >&2 9>&- &
   pid=$!
   while kill -0 "$pid" 2>/dev/null; do
-    printf '\r  %-16s %4d s' "$tool" $((SECONDS - began)) >&2
+    printf '\r  %-23s %4d s' "$tool" $((SECONDS - began)) >&2
     # `wait -n` with a timer of our own would be neater; bash has none.
     for _ in {1..10}; do kill -0 "$pid" 2>/dev/null && sleep 0.5; done
   done
   wait "$pid" || { say " failed"; exit 1; }
   mv "$out/.$tool.new" "$out/$tool"
   printf '%s\n' "$pinned" >"$out/.$tool.pinned"
-  printf '\r  %-16s %4d s, done\n' "$tool" $((SECONDS - began)) >&2
+  printf '\r  %-23s %4d s, done\n' "$tool" $((SECONDS - began)) >&2
 }
 
 for tool in "${missing[@]}"; do build "$tool"; done

@@ -43,6 +43,7 @@ var rows = []row{
 	{[]string{"enforcer/rls", "enforcer/httpcheck", "enforcer/admin", "enforcer/internal/...", "controllers/..."}, "edges: no edge imports another"},
 	{[]string{"enforcer", "enforcer/files"}, "wires the edges around one engine, or reads policies as it does"},
 	{[]string{"plugin"}, "asks enforcers from outside"},
+	{[]string{"internal/load"}, "what programs and tests measure with"},
 	{[]string{"cmd/...", "hack/...", "test/..."}, "programs and tests"},
 }
 

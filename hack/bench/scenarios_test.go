@@ -3,11 +3,10 @@ package main
 import (
 	"fmt"
 	"math"
-	"slices"
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
+	"github.com/sluice-dev/sluice/internal/load"
 )
 
 func TestParseStat(t *testing.T) {
@@ -23,30 +22,13 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-func TestWorstWindowIsThatOfEveryStart(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		times := rapid.SliceOf(rapid.Custom(func(t *rapid.T) time.Duration {
-			return time.Duration(rapid.IntRange(0, 50).Draw(t, "at")) * time.Second
-		})).Draw(t, "times")
-		slices.Sort(times)
-		length := time.Duration(rapid.IntRange(1, 20).Draw(t, "length")) * time.Second
-		want := 0
-		for _, from := range times {
-			want = max(want, within(times, from, from+length))
-		}
-		if got := worstWindow(times, length); got != want {
-			t.Errorf("worstWindow(%v, %v) = %d, want %d", times, length, got, want)
-		}
-	})
-}
-
 // steady is a load of one client, evenly for some seconds, of which admitted says
 // which calls were admitted.
-func steady(perSecond, seconds int, admitted func(call int) bool) *offered {
-	o := &offered{}
+func steady(perSecond, seconds int, admitted func(call int) bool) *load.Offered {
+	o := &load.Offered{}
 	for i := range perSecond * seconds {
 		at := time.Duration(i) * time.Second / time.Duration(perSecond)
-		o.answers = append(o.answers, answer{sent: at, came: at, admitted: admitted(i)})
+		o.Answers = append(o.Answers, load.Answer{Sent: at, Came: at, Admitted: admitted(i)})
 	}
 	return o
 }
@@ -101,14 +83,6 @@ func TestALoadThatWasNotOfferedMeetsNoGoal(t *testing.T) {
 	f := figures{offered: .8, steady: 1, exact: 1, window: .9}
 	if c := (scenario{quota: quota{requests: 100, seconds: 1}}); f.met(&c) {
 		t.Error("four fifths of the load met the goal")
-	}
-}
-
-func TestFarther(t *testing.T) {
-	for _, tc := range []struct{ a, b, want float64 }{{0, 1, 1}, {1, 1.01, 1.01}, {.98, 1.01, .98}, {1.03, .96, .96}} {
-		if got := farther(tc.a, tc.b); got != tc.want {
-			t.Errorf("farther(%v, %v) = %v, want %v", tc.a, tc.b, got, tc.want)
-		}
 	}
 }
 

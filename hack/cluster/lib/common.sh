@@ -1,0 +1,97 @@
+# Names, addresses, processes and cgroups.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+# 198.18.0.0/15 is set aside for tests of networks (RFC 2544): nothing of the
+# cluster has a route to anywhere else, and nothing else has one to it.
+everything=198.18.0.0/15
+pods=198.18.0.0/17        # node i has 198.18.i.0/24
+services=198.19.0.0/16
+host=198.18.255.1         # the control plane; node i is 198.18.255.(i+1)
+bridge=sluice0
+
+parts=(kube-scheduler kube-controller-manager kube-apiserver etcd)
+group=sluice-cluster      # the cgroup of everything that is started here
+controllers=(cpu cpuacct cpuset memory devices freezer blkio pids systemd)
+kube=${KUBEBUILDER_ASSETS:-$root/bin/k8s/$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' "$root/hack/kube/go.mod")}
+
+node_names() { seq -f 'n%.0f' "$1"; }
+nodes_up() { find "$state" -maxdepth 1 -name 'n[0-9]*' -type d -printf '%f\n' 2>/dev/null | sort; }
+node_ip() { echo "198.18.255.$((${1#n} + 1))"; }
+node_pods() { echo "198.18.${1#n}.0/24"; }
+namespace() { echo "sluice-$1"; }
+kubectl() { timeout 30 "$kube/kubectl" --kubeconfig "$state/kubeconfig" "$@" </dev/null; }
+
+say() { printf '%6d s  %s\n' "$SECONDS" "$*" >&2; }
+
+# await SECONDS WHAT COMMAND... repeats a command until it succeeds.
+await() {
+  local until=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < until)) || { say "not in time: $what"; return 1; }
+    sleep 0.2
+  done
+  say "$what"
+}
+
+# render TEMPLATE prints a template with the variables of the caller.
+render() {
+  eval "cat <<END_OF_TEMPLATE
+$(<"$here/templates/$1")
+END_OF_TEMPLATE"
+}
+
+# launch NAME CGROUP COMMAND... starts a process that outlives this script. Its
+# process ID is in NAME.pid.
+launch() {
+  local name=$1 cgroup=$2 c
+  shift 2
+  (
+    for c in "${controllers[@]}"; do echo "$BASHPID" >"/sys/fs/cgroup/$c/$group/$cgroup/cgroup.procs"; done
+    exec setsid "$@" >>"$state/log/$name.log" 2>&1 </dev/null
+  ) &
+  echo $! >"$state/$name.pid"
+  disown # or this shell would tell of its end
+}
+
+# kill_processes NAME... kills what launch started, and returns when all of it is
+# gone. A number that another process has by now is left alone: only ours are in our
+# cgroup.
+kill_processes() {
+  local name pid killed=()
+  for name; do
+    pid=$(cat "$state/$name.pid" 2>/dev/null) || continue
+    grep -q ":/$group/" "/proc/$pid/cgroup" 2>/dev/null || continue
+    kill -KILL "$pid"
+    killed+=("$pid")
+  done
+  await 30 "ended: $*" ended "${killed[@]}"
+}
+
+# ended says whether none of the processes runs. A zombie does not: it only waits for
+# its parent to look.
+ended() {
+  local pid
+  for pid; do
+    ! grep -q '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" 2>/dev/null || return 1
+  done
+}
+
+# make_cgroup NAME: a new cpuset has no processors and no memory, and takes no
+# process until it is given some.
+make_cgroup() {
+  local c at up step
+  for c in "${controllers[@]}"; do
+    mkdir -p "/sys/fs/cgroup/$c/$group/$1"
+  done
+  up=/sys/fs/cgroup/cpuset
+  for step in $group ${1//\// }; do
+    at=$up/$step
+    cat "$up/cpuset.cpus" >"$at/cpuset.cpus"
+    cat "$up/cpuset.mems" >"$at/cpuset.mems"
+    up=$at
+  done
+}
+
+cgroups_empty() { [[ -z $(find /sys/fs/cgroup/*/$group -name cgroup.procs -exec cat {} + 2>/dev/null) ]]; }
+remove_cgroups() { find /sys/fs/cgroup/*/$group -depth -type d -exec rmdir {} + 2>/dev/null || true; }

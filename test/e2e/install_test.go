@@ -1,0 +1,102 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// firstWithin is the goal for somebody who tries Sluice. It is told, and not a reason
+// to fail: it says as much of the machine.
+const firstWithin = 60 * time.Second
+
+// install applies what config/default renders to a cluster that has never heard of
+// Sluice. Its nodes have the images: there is no registry.
+func (c *cluster) install(t *testing.T, r *results) {
+	if err := nodes(t.Context(), "load", "bin/images/manager.tar", "bin/images/enforcer.tar"); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := kubectl(t.Context(), "apply", "--server-side", "-f", "bin/install.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.awaitSettled(t.Context(), poolSize); err != nil {
+		t.Fatal(err)
+	}
+	r.installed = time.Since(began)
+	t.Logf("installed: %d enforcers are ready %.1f s after kubectl began", poolSize, r.installed.Seconds())
+}
+
+// firstLimited applies a sample and asks by way of the Service, as its reader would,
+// until a request is denied.
+func (c *cluster) firstLimited(t *testing.T, r *results) {
+	began := time.Now()
+	ctx := t.Context()
+	for _, step := range [][]string{
+		{"create", "namespace", "shop"},
+		{"apply", "--server-side", "-f", "config/samples/per-client.yaml"},
+	} {
+		if err := kubectl(ctx, step...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url, err := c.serviceURL(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := eventually(ctx, "the first 429", func() error {
+		var code int
+		for range 30 { // the bucket of the sample holds 10
+			if code, err = get(ctx, url+"/v1/auth/storefront", "alice"); err != nil || code == http.StatusTooManyRequests {
+				return err
+			}
+		}
+		return fmt.Errorf("of 30 requests none was denied; the last answer is %d", code)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.firstLimited = r.installed + time.Since(began)
+	t.Logf("the first 429 comes %.1f s after the installation began, %.1f s after the sample was applied", r.firstLimited.Seconds(), time.Since(began).Seconds())
+	if err := kubectl(ctx, "wait", "--for=condition=Ready", "rlp/storefront", "-n", "shop", "--timeout=30s"); err != nil {
+		t.Error(err)
+	}
+}
+
+// serviceURL is where the enforcers answer HTTP, whichever of them.
+func (c *cluster) serviceURL(ctx context.Context) (string, error) {
+	services, err := c.CoreV1().Services(system).List(ctx, metav1.ListOptions{LabelSelector: ofPool})
+	if err != nil {
+		return "", err
+	}
+	for i := range services.Items {
+		for _, p := range services.Items[i].Spec.Ports {
+			if p.Name == "http" {
+				return fmt.Sprintf("http://%s:%d", services.Items[i].Spec.ClusterIP, p.Port), nil
+			}
+		}
+	}
+	return "", errors.New("the pool has no Service with a port named http")
+}
+
+// get asks for a decision and returns the status code.
+func get(ctx context.Context, url, apiKey string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("X-Api-Key", apiKey)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return resp.StatusCode, resp.Body.Close()
+}

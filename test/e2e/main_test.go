@@ -1,0 +1,23 @@
+//go:build e2e
+
+// Package e2e installs Sluice on a real cluster of three nodes, breaks one thing
+// after another under load, and compares what is admitted with the limit. It is
+// not part of `go test ./...`: `make e2e` starts the cluster and runs it.
+package e2e
+
+import "testing"
+
+// The first steps are those of somebody who tries Sluice; the scenarios need what
+// they leave behind. `make e2e E2E='-test.run /kill'` runs only some of
+// those.
+func TestSluiceOnACluster(t *testing.T) {
+	c := connect(t)
+	r := &results{}
+	defer r.print(t.Output())
+	c.install(t, r)
+	c.firstLimited(t, r)
+	c.applyLimits(t)
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) { c.run(t, &s, r) })
+	}
+}
