@@ -64,7 +64,8 @@ type EnforcerPoolSpec struct {
 
 	// Resources of an enforcer. The default requests 100m of CPU and 64Mi of memory,
 	// and limits memory to 256Mi and 256 bytes for each of maxKeys. What is written
-	// here takes the place of all of that.
+	// here takes the place of all of that. An enforcer runs on as many cores as it
+	// requests of CPU, rounded up; one answers some 40,000 calls a second.
 	//
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`

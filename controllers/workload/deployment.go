@@ -79,15 +79,15 @@ func (in Input) pod() corev1.PodSpec {
 }
 
 func (in Input) container() corev1.Container {
-	spec := &in.Pool.Spec
+	spec, resources := &in.Pool.Spec, in.resources()
 	return corev1.Container{
 		Name:            "enforcer",
 		Image:           cmp.Or(spec.Image, in.Image),
 		ImagePullPolicy: spec.ImagePullPolicy,
 		Args:            in.args(),
-		Env: []corev1.EnvVar{{
+		Env: append([]corev1.EnvVar{{
 			Name: "SLUICE_NODE_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}},
-		}},
+		}}, goRuntime(resources)...),
 		Ports: []corev1.ContainerPort{
 			{Name: portRLS, ContainerPort: numberRLS, Protocol: corev1.ProtocolTCP},
 			{Name: portHTTP, ContainerPort: numberHTTP, Protocol: corev1.ProtocolTCP},
@@ -95,7 +95,7 @@ func (in Input) container() corev1.Container {
 			{Name: portGossip, ContainerPort: numberGossip, Protocol: corev1.ProtocolUDP},
 			{Name: portGossipTCP, ContainerPort: numberGossip, Protocol: corev1.ProtocolTCP},
 		},
-		Resources: in.resources(),
+		Resources: resources,
 		// The first document may take a while on a slow API server, and is no reason to
 		// begin again; an enforcer that is stuck is.
 		LivenessProbe:  &corev1.Probe{ProbeHandler: get("/healthz"), PeriodSeconds: 10, FailureThreshold: 3},
