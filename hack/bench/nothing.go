@@ -39,9 +39,9 @@ func serveNothing(ctx context.Context, args []string) error {
 	return server.Serve(l)
 }
 
-// startNothing starts n servers that decide nothing, and returns them and their
-// addresses once they listen.
-func (s *stage) startNothing(n int) (servers []*process, addresses []string, err error) {
+// startNothing starts n servers that decide nothing, with env in their environment,
+// and returns them and their addresses once they listen.
+func (s *stage) startNothing(n int, env []string) (servers []*process, addresses []string, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
@@ -51,7 +51,7 @@ func (s *stage) startNothing(n int) (servers []*process, addresses []string, err
 		if err != nil {
 			return nil, nil, err
 		}
-		p, err := s.start(fmt.Sprintf("nothing-%d-of-%d", i+1, n), self, nothingCommand, address)
+		p, err := s.start(fmt.Sprintf("nothing-%d-of-%d-%d", i+1, n, len(env)), env, self, nothingCommand, address)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -88,7 +88,7 @@ func (s *stage) startPool(n int, quotas []quota) ([]*pod, error) {
 	}
 	for i, p := range pods {
 		name := fmt.Sprintf("enforcer-%d-of-%d", i+1, n)
-		if p.process, err = s.start(name, path, "--policies", policies, "--node-name", name, "--peers", strings.Join(peers, ","),
+		if p.process, err = s.start(name, asInAPod, path, "--policies", policies, "--node-name", name, "--peers", strings.Join(peers, ","),
 			"--http-listen", p.http, "--rls-listen", p.rls, "--gossip-listen", p.gossip, "--admin-listen", p.admin); err != nil {
 			return nil, err
 		}

@@ -103,9 +103,14 @@ type process struct {
 	done chan struct{}
 }
 
-// start runs a program with its output in NAME.log. It gets a process group of
-// its own, so that Ctrl-C reaches only this program, which then stops it.
-func (s *stage) start(name, path string, args ...string) (*process, error) {
+// asInAPod is what the operator tells Go in a pod that requests less than a core, as
+// those of a pool do that says nothing of it (controllers/workload/runtime.go).
+var asInAPod = []string{"GOMAXPROCS=1"}
+
+// start runs a program with its output in NAME.log, and with env in its environment
+// beside what is in ours. It gets a process group of its own, so that Ctrl-C reaches
+// only this program, which then stops it.
+func (s *stage) start(name string, env []string, path string, args ...string) (*process, error) {
 	p := &process{name: name, cmd: exec.Command(path, args...), log: filepath.Join(s.dir, name+".log"), done: make(chan struct{})}
 	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -113,6 +118,7 @@ func (s *stage) start(name, path string, args ...string) (*process, error) {
 	}
 	defer func() { _ = out.Close() }() // the program has its own
 	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s (make build builds it): %w", name, err)
