@@ -292,3 +292,31 @@ func TestAnIntermittentClientIsNotKeptShort(t *testing.T) {
 	}
 	near(t, "the part of the requests that is admitted", admitted/asked, 1./times, .1/times)
 }
+
+// What a node admits more or less to come to the level that is aimed at is over soon:
+// it says what it is going to take then.
+func TestTheRateThatANodeSays(t *testing.T) {
+	const rate, asked = 1000, 2000
+	for _, c := range []struct {
+		name          string
+		level, demand float64 // what is left, and what others are asked for
+		want          float64
+	}{
+		{"at the level that is aimed at", 25, 2000, 500},
+		{"above it", 50, 2000, 500},
+		{"below it", 5, 2000, 500},
+		{"others are asked for more", 25, 6000, 250},
+		{"all is admitted", 900, 2000, asked},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newEnd(bucket(rate, limit.Second, rate), 2)
+			now := start
+			for range 2 * asked {
+				now = now.Add(limit.Second / asked)
+				e.hear(now, share.State{Level: c.level, Rate: rate / 2, Demand: c.demand, Others: 1, Line: true, Seen: e.local.Taken(), Era: 1})
+				e.ask(now, 1)
+			}
+			near(t, "the rate that is said", e.counter().Report(now).Rate, c.want, c.want*.05)
+		})
+	}
+}

@@ -254,19 +254,25 @@ func (l *Local) Register(p *decide.Params, r *Rule, s decide.State, now limit.In
 	return l.Report(p, r, s, now)
 }
 
-// rateToSay returns the rate that others should extrapolate: what was admitted
-// lately, if that is more than a few tokens; what is asked for while all of it is
-// admitted; else none.
+// rateToSay returns the rate that others should extrapolate: what is asked for while
+// all of it is admitted; then this node's part of what comes in, or what it admitted
+// lately if that was very different. What it admits more or less to come to the level
+// that is aimed at is over soon; were it said, all would do the opposite later.
 func (l *Local) rateToSay(r *Rule, level float64, now limit.Instant) float64 {
+	asked, chance := l.asked.rate(now), l.chanceAt(r, level, now)
+	sure := l.asked.sure() && !r.slow && level >= 1
 	rate := l.admitRate(now)
 	pause := seconds(now.Sub(l.admitAt) - grace)
-	switch {
-	case rate*admitTime >= 5 && rate*pause <= 4:
-		return rate
-	case l.asked.sure() && !r.slow && level >= 1:
-		return l.asked.rate(now) * l.chanceAt(r, level, now)
+	part := r.rate * asked / max(asked+l.demand, 1e-6)
+	switch few := rate*admitTime < 5 || rate*pause > 4; {
+	case sure && (few || chance >= 1):
+		return asked * chance
+	case few:
+		return 0
+	case r.flow && math.Abs(rate-part) < part/2:
+		return part
 	}
-	return 0
+	return rate
 }
 
 func (l *Local) publish(r *Rule, level float64, rep *Report, now limit.Instant) {
