@@ -25,6 +25,9 @@ const (
 	epochCount = 8
 	epochMax   = 15 // seconds
 
+	// shortest time that a pace is made of: requests that come at once are a burst.
+	shortest = 0.03 // seconds
+
 	// grace is how much later than expected a request may come for nothing to be
 	// made of it: it may wait somewhere.
 	grace = 2 * limit.Millisecond
@@ -60,10 +63,11 @@ func (d *demand) rate(now limit.Instant) float64 {
 			return 0
 		}
 	}
-	rate := (d.before + d.count) / max(0.005, d.length+t)
+	rate := (d.before + d.count) / max(shortest, d.length+t)
 	fast := d.fast * decay(since(d.fastAt, now), fastTime)
 	sigma := 4 * math.Sqrt(rate/fastTime)
-	if off := fast - rate; off > sigma+3/fastTime || -off > sigma {
+	young := d.length+t < 3*fastTime // the fast average rises from nothing yet
+	if off := fast - rate; off > sigma+3/fastTime || -off > sigma && !young {
 		rate = fast
 		d.before, d.length = 0, 0
 		d.count, d.began = rate*fastTime, now.Add(-limit.Span(fastTime*float64(limit.Second)))

@@ -216,6 +216,7 @@ func TestTheDemandOfANode(t *testing.T) {
 		off      float64 // allowed, as a part of it
 	}{
 		{"a steady stream", 200, 10 * limit.Millisecond, 0, 100, .05},
+		{"the first moments of a fast one", 20, limit.Millisecond, 0, 1000, .4},
 		{"a slow one", 10, limit.Second, 0, 1, .15},
 		{"a stream that ended a second ago", 200, 10 * limit.Millisecond, limit.Second, 8, .05},
 		{"nothing for forty seconds", 200, 10 * limit.Millisecond, 40 * limit.Second, 0, 0},
