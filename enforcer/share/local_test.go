@@ -304,8 +304,8 @@ func TestTheRateThatANodeSays(t *testing.T) {
 		want          float64
 	}{
 		{"at the level that is aimed at", 25, 2000, 500},
-		{"above it", 50, 2000, 500},
-		{"below it", 5, 2000, 500},
+		{"a little above it", 35, 2000, 500},
+		{"a little below it", 15, 2000, 500},
 		{"others are asked for more", 25, 6000, 250},
 		{"all is admitted", 900, 2000, asked},
 	} {

@@ -256,7 +256,7 @@ func (l *Local) Register(p *decide.Params, r *Rule, s decide.State, now limit.In
 
 // rateToSay returns the rate that others should extrapolate: what is asked for while
 // all of it is admitted; then this node's part of what comes in, or what it admitted
-// lately if that was very different. What it admits more or less to come to the level
+// lately if that was different. What it admits more or less to come to the level
 // that is aimed at is over soon; were it said, all would do the opposite later.
 func (l *Local) rateToSay(r *Rule, level float64, now limit.Instant) float64 {
 	asked, chance := l.asked.rate(now), l.chanceAt(r, level, now)
@@ -269,7 +269,7 @@ func (l *Local) rateToSay(r *Rule, level float64, now limit.Instant) float64 {
 		return asked * chance
 	case few:
 		return 0
-	case r.flow && math.Abs(rate-part) < part/2:
+	case r.flow && !l.unheard && math.Abs(rate-part) < part/4:
 		return part
 	}
 	return rate
