@@ -77,8 +77,12 @@ func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	barred, err := r.barred(ctx, &pool, policies)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 	assembled := assemble.Document(assemble.Input{
-		Pool: pool.Name, Policies: policies, Previous: memory.document(), Cache: memory.checks,
+		Pool: pool.Name, Policies: policies, Barred: barred, Previous: memory.document(), Cache: memory.checks,
 	})
 	facts.unpublished = r.publish(ctx, &pool, memory, assembled.Document)
 

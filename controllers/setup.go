@@ -187,7 +187,7 @@ var notOnlyStatus = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 
 // setup has a pool reconciled when its spec changes, when one of its policies
 // comes, changes or goes (also to another pool), when what belongs to it changes,
-// and when its enforcers do.
+// when its enforcers do, and when the labels of namespaces change that it selects by.
 func (r *poolReconciler) setup(mgr ctrl.Manager, namespace string, pools *trigger) error {
 	toPool := func(_ context.Context, o client.Object) []reconcile.Request {
 		name := poolOf(o.(*v1alpha1.RateLimitPolicy))
@@ -206,6 +206,7 @@ func (r *poolReconciler) setup(mgr ctrl.Manager, namespace string, pools *trigge
 	}
 	return pool.
 		Watches(&v1alpha1.RateLimitPolicy{}, handler.EnqueueRequestsFromMapFunc(toPool), builder.WithPredicates(specChanges)).
+		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.selecting), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(pools).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
 		Complete(r)

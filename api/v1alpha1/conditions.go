@@ -7,7 +7,7 @@ const (
 	// the others. It does not say that anybody enforces it.
 	//
 	// Reasons for True: Accepted.
-	// Reasons for False: Invalid, DomainConflict, PoolNotFound.
+	// Reasons for False: Invalid, DomainConflict, PoolNotFound, NotAllowedByPool.
 	ConditionAccepted = "Accepted"
 
 	// ConditionProgrammed says whether every ready enforcer of the pool runs this
@@ -67,6 +67,10 @@ const (
 
 	// ReasonPoolNotFound: spec.poolRef names an EnforcerPool that does not exist.
 	ReasonPoolNotFound = "PoolNotFound"
+
+	// ReasonNotAllowedByPool: spec.allowedNamespaces of the pool leaves out the
+	// policy's namespace. No version of the policy is in force.
+	ReasonNotAllowedByPool = "NotAllowedByPool"
 
 	// ReasonProgrammed: every ready enforcer runs this generation.
 	ReasonProgrammed = "Programmed"

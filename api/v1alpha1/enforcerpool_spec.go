@@ -2,16 +2,24 @@ package v1alpha1
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // EnforcerPoolSpec is what the pool's admin wants: nothing, for a pool of three
 // enforcers; fields named as in a Deployment, for another one; or serviceName
-// alone, for enforcers that somebody else runs.
+// instead of them, for enforcers that somebody else runs.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.serviceName) || !(has(self.replicas) || has(self.autoscaling) || has(self.image) || has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.resources) || has(self.nodeSelector) || has(self.tolerations) || has(self.affinity) || has(self.topologySpreadConstraints) || has(self.priorityClassName) || has(self.maxKeys) || has(self.trustedProxies) || has(self.gossipKeyRotation))",message="serviceName is for enforcers that somebody else runs, and every other field for those that the operator runs: leave serviceName out, or everything else"
+// +kubebuilder:validation:XValidation:rule="!has(self.serviceName) || !(has(self.replicas) || has(self.autoscaling) || has(self.image) || has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.resources) || has(self.nodeSelector) || has(self.tolerations) || has(self.affinity) || has(self.topologySpreadConstraints) || has(self.priorityClassName) || has(self.maxKeys) || has(self.trustedProxies) || has(self.gossipKeyRotation))",message="serviceName is for enforcers that somebody else runs, and every other field but allowedNamespaces for those that the operator runs: leave serviceName out, or those fields"
 // +kubebuilder:validation:XValidation:rule="!(has(self.replicas) && has(self.autoscaling))",message="replicas and autoscaling exclude each other: leave replicas out, and say autoscaling.minReplicas and maxReplicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.resources) || (has(self.resources.requests) && 'cpu' in self.resources.requests) || (has(self.resources.limits) && 'cpu' in self.resources.limits)",message="autoscaling goes by the part of the requested CPU that is used: say resources.requests.cpu, such as 500m, or leave resources out"
 type EnforcerPoolSpec struct {
+	// AllowedNamespaces says whose policies may use the pool: by default those of all
+	// namespaces. Others are Accepted=False with the reason NotAllowedByPool, and
+	// not enforced, not even a version that was before.
+	//
+	// +optional
+	AllowedNamespaces *AllowedNamespaces `json:"allowedNamespaces,omitempty"`
+
 	// ServiceName says that somebody else runs the pool's enforcers: the operator
 	// builds nothing, and removes what it had built but for the gossip keys. It names
 	// the headless Service, in the pool's namespace, whose EndpointSlices list the
@@ -131,6 +139,36 @@ type EnforcerPoolSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	GossipKeyRotation string `json:"gossipKeyRotation,omitempty"`
 }
+
+// AllowedNamespaces selects namespaces, in the words of allowedRoutes.namespaces of
+// the Gateway API.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.from) && self.from == 'Selector') == has(self.selector)",message="selector goes with from: Selector, and only with that: say both, or neither"
+type AllowedNamespaces struct {
+	// From is All, Same for the namespace of the pool, or Selector.
+	//
+	// +optional
+	// +kubebuilder:default=All
+	// +kubebuilder:validation:Enum=All;Same;Selector
+	From FromNamespaces `json:"from,omitempty"`
+
+	// Selector selects namespaces by their labels, among which
+	// kubernetes.io/metadata.name is the name. An empty one selects all.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="operator is In or NotIn with values, or Exists or DoesNotExist without"
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+}
+
+// FromNamespaces says which namespaces are meant.
+type FromNamespaces string
+
+// Values of AllowedNamespaces.From.
+const (
+	NamespacesFromAll      FromNamespaces = "All"
+	NamespacesFromSame     FromNamespaces = "Same"
+	NamespacesFromSelector FromNamespaces = "Selector"
+)
 
 // Autoscaling has the number of enforcers follow their load, by a
 // HorizontalPodAutoscaler. It needs the cluster's metrics server.

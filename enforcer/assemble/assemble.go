@@ -24,6 +24,10 @@ type Input struct {
 	// Policies are those that name this pool.
 	Policies []v1alpha1.RateLimitPolicy
 
+	// Barred has the namespaces whose policies may not use the pool, each with what
+	// their authors are told.
+	Barred map[string]string
+
 	// Previous is the document in force, or nil: of a policy whose new version is
 	// refused the version in it stays, unless its domain went to somebody else.
 	Previous *policy.Document
@@ -40,8 +44,8 @@ type Result struct {
 
 // Outcome is what became of one policy.
 type Outcome struct {
-	// Reason is one of v1alpha1.ReasonAccepted, ReasonInvalid and
-	// ReasonDomainConflict.
+	// Reason is one of v1alpha1.ReasonAccepted, ReasonInvalid, ReasonDomainConflict
+	// and ReasonNotAllowedByPool.
 	Reason string
 
 	// Message explains the reason to the policy's author.
@@ -71,7 +75,12 @@ func Document(in Input) Result {
 	candidates := make([]*candidate, 0, len(in.Policies))
 	previous := byName(in.Previous)
 	for i := range in.Policies {
-		candidates = append(candidates, check(&in.Policies[i], previous, in.Cache))
+		p := &in.Policies[i]
+		if why, barred := in.Barred[p.Namespace]; barred {
+			candidates = append(candidates, refused(p, why))
+		} else {
+			candidates = append(candidates, check(p, previous, in.Cache))
+		}
 	}
 	in.Cache.sweep()
 	settleDomains(candidates)
@@ -92,6 +101,16 @@ func Document(in Input) Result {
 	}
 	result.Document.Sort()
 	return result
+}
+
+// refused is a policy that may not use the pool: no version of it is enforced, and
+// it has no claim to its domain.
+func refused(p *v1alpha1.RateLimitPolicy, why string) *candidate {
+	return &candidate{
+		name:    types.NamespacedName{Namespace: p.Namespace, Name: p.Name},
+		created: p.CreationTimestamp.Time,
+		outcome: Outcome{Reason: v1alpha1.ReasonNotAllowedByPool, Message: why, Domain: domainOf(p)},
+	}
 }
 
 // check finds the version of a policy that can be enforced.

@@ -50,6 +50,7 @@ func TestDocument(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		previous *policy.Document
+		barred   map[string]string
 		policies []v1alpha1.RateLimitPolicy
 		want     map[string]want
 	}{
@@ -65,6 +66,15 @@ func TestDocument(t *testing.T) {
 			want: map[string]want{
 				"shop/a": {v1alpha1.ReasonAccepted, "", "web", 1},
 				"shop/b": {v1alpha1.ReasonAccepted, "", "web", 1},
+			},
+		},
+		"a policy of a namespace that is barred is out, with its last good version and its domain": {
+			previous: document(resource("a/old", 1, 9, "web", good)),
+			barred:   map[string]string{"a": "the pool is for others"},
+			policies: []v1alpha1.RateLimitPolicy{resource("a/old", 2, 9, "web", wrong), resource("b/young", 1, 0, "web", good)},
+			want: map[string]want{
+				"a/old":   {v1alpha1.ReasonNotAllowedByPool, "the pool is for others", "web", 0},
+				"b/young": {v1alpha1.ReasonAccepted, "", "web", 1},
 			},
 		},
 		"a domain belongs to the namespace of its oldest policy": {
@@ -140,7 +150,7 @@ func TestDocument(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Document(Input{Pool: "default", Policies: tc.policies, Previous: tc.previous})
+			got := Document(Input{Pool: "default", Policies: tc.policies, Barred: tc.barred, Previous: tc.previous})
 			inForce := byName(got.Document)
 			for name, want := range tc.want {
 				namespace, name, _ := strings.Cut(name, "/")

@@ -10,16 +10,20 @@ import (
 func Policy(p *v1alpha1.RateLimitPolicy) policy.Policy {
 	out := policy.Policy{
 		Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Generation: p.Generation,
-		Domain: p.Spec.Domain,
+		Domain: domainOf(p),
 		Limits: make([]policy.Limit, len(p.Spec.Limits)),
-	}
-	if out.Domain == "" {
-		out.Domain = p.Namespace + "." + p.Name
 	}
 	for i := range p.Spec.Limits {
 		out.Limits[i] = limitOf(&p.Spec.Limits[i])
 	}
 	return out
+}
+
+func domainOf(p *v1alpha1.RateLimitPolicy) string {
+	if p.Spec.Domain != "" {
+		return p.Spec.Domain
+	}
+	return p.Namespace + "." + p.Name
 }
 
 func limitOf(l *v1alpha1.Limit) policy.Limit {

@@ -147,7 +147,7 @@ func TestTheInstallationIsValid(t *testing.T) {
 			t.Errorf("%s %s: %v", object.GetKind(), object.GetName(), err)
 		}
 	}
-	if kinds["Deployment"] != 1 || kinds["ClusterRole"] != 3 {
+	if kinds["Deployment"] != 1 || kinds["ClusterRole"] != 5 {
 		t.Errorf("kinds %v, want a manager and the roles", kinds)
 	}
 	if kinds["EnforcerPool"] != 0 || kinds["RateLimitPolicy"] != 0 {
@@ -156,13 +156,17 @@ func TestTheInstallationIsValid(t *testing.T) {
 }
 
 func TestPoolDefaults(t *testing.T) {
-	pool := &v1alpha1.EnforcerPool{Spec: v1alpha1.EnforcerPoolSpec{Autoscaling: &v1alpha1.Autoscaling{MaxReplicas: 9}}}
+	pool := &v1alpha1.EnforcerPool{Spec: v1alpha1.EnforcerPoolSpec{
+		AllowedNamespaces: &v1alpha1.AllowedNamespaces{},
+		Autoscaling:       &v1alpha1.Autoscaling{MaxReplicas: 9},
+	}}
 	pool.Namespace, pool.Name = "default", "defaults"
 	if err := server.Create(t.Context(), pool, client.DryRunAll); err != nil {
 		t.Fatal(err)
 	}
 	want := v1alpha1.EnforcerPoolSpec{
-		Autoscaling: &v1alpha1.Autoscaling{MinReplicas: 3, MaxReplicas: 9, TargetCPUUtilizationPercentage: 70},
+		AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesFromAll},
+		Autoscaling:       &v1alpha1.Autoscaling{MinReplicas: 3, MaxReplicas: 9, TargetCPUUtilizationPercentage: 70},
 	}
 	if diff := cmp.Diff(want, pool.Spec); diff != "" {
 		t.Errorf("spec after defaulting (-want +got):\n%s", diff)
