@@ -271,6 +271,7 @@ func TestPolicyStatusSpeaksKstatus(t *testing.T) {
 	}{
 		"a programmed policy is current":                  {4, programmed, status.CurrentStatus},
 		"a policy that lags is in progress":               {4, lagging, status.InProgressStatus},
+		"a policy without a pool is in progress":          {4, policyFacts{pool: defaultPool}, status.InProgressStatus},
 		"a policy that changed since then is in progress": {5, programmed, status.InProgressStatus},
 	}
 	for name, tc := range tests {

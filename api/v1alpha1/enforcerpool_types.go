@@ -41,6 +41,7 @@ type EnforcerPool struct {
 	// Status is what became of it.
 	//
 	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status EnforcerPoolStatus `json:"status,omitempty"`
 }
 
@@ -55,7 +56,9 @@ type EnforcerPoolList struct {
 
 // EnforcerPoolStatus is what became of a pool.
 type EnforcerPoolStatus struct {
-	// ObservedGeneration is the generation of the spec that this status speaks of.
+	// ObservedGeneration is the generation of the spec that this status speaks of, -1
+	// before the manager has seen the object: kstatus takes one without a status for
+	// ready.
 	//
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`

@@ -34,6 +34,7 @@ type RateLimitPolicy struct {
 	// Status is what became of it.
 	//
 	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status RateLimitPolicyStatus `json:"status,omitempty"`
 }
 
@@ -320,7 +321,9 @@ type KeyPattern string
 
 // RateLimitPolicyStatus is what became of a policy.
 type RateLimitPolicyStatus struct {
-	// ObservedGeneration is the generation of the spec that this status speaks of.
+	// ObservedGeneration is the generation of the spec that this status speaks of, -1
+	// before the manager has seen the object: kstatus takes one without a status for
+	// ready.
 	//
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`

@@ -72,8 +72,8 @@ func (s *Schema) Check(ctx context.Context, object map[string]any) error {
 	if unknown := s.unknownFields(object); unknown != nil {
 		return unknown
 	}
-	delete(object, "status")
 	defaulting.Default(object, s.structural)
+	delete(object, "status")
 
 	errs := metadata(object)
 	errs = append(errs, validation.ValidateCustomResource(nil, object, s.values)...)
