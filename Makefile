@@ -48,6 +48,7 @@ install-yaml: kube ## bin/install.yaml: config/default in one file, with the ima
 test: kube ## Unit, race and integration tests against a real API server
 	KUBEBUILDER_ASSETS="$(ASSETS)" go test $(RACE) -timeout 20m ./...
 	go test -timeout 20m ./enforcer/account ./enforcer/engine # what the race detector changes: memory and allocations
+	cd hack/install && KUBEBUILDER_ASSETS="$(ASSETS)" go test ./... # helm lint, helm template, what Flux and Argo CD read
 
 .PHONY: verify
 verify: generate manifests tidy lint ## Fail if anything generated or tidied differs, or the linter complains
@@ -57,6 +58,7 @@ verify: generate manifests tidy lint ## Fail if anything generated or tidied dif
 .PHONY: lint
 lint: $(LINT) ## Run golangci-lint, pinned in hack/tools
 	$(LINT) run ./...
+	cd hack/install && ../../$(LINT) run ./...
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (10s) each
@@ -95,12 +97,15 @@ generate: ## Deepcopy functions
 	go tool controller-gen object paths=./api/...
 
 .PHONY: manifests
-manifests: ## CRDs from the types
+manifests: ## CRDs from the types, and the chart's copies of config
 	go tool controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	cp config/crd/bases/*.yaml charts/sluice/files/crd/
+	cp config/rbac/manager.yaml config/rbac/users.yaml charts/sluice/files/rbac/
 
 .PHONY: tidy
 tidy: ## Tidy every module
 	go mod tidy
+	cd hack/install && go mod tidy
 	cd hack/kube && go mod tidy
 	cd hack/tools && go mod tidy
 
