@@ -141,6 +141,7 @@ func (n *Node) rebuild(now limit.Instant) {
 // endUnreachable ends the lines of those who are down, or has them go on by
 // themselves, once for each time that they are lost.
 func (n *Node) endUnreachable(now limit.Instant) {
+	var away []int32
 	for _, p := range n.peers {
 		switch {
 		case p == nil:
@@ -151,8 +152,12 @@ func (n *Node) endUnreachable(now limit.Instant) {
 			n.homes.gone(now, p.number, n.counters)
 		case !p.away:
 			p.away = true
-			n.homes.end(now, p.number, n.counters, (*share.Home).Away)
+			away = append(away, p.number)
+			n.homes.end(now, p.number, n.counters, (*share.Home).NotGone)
 		}
+	}
+	for _, node := range away { // the part of each depends on what all are asked for
+		n.homes.end(now, node, n.counters, (*share.Home).Away)
 	}
 }
 

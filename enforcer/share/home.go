@@ -74,6 +74,7 @@ type line struct {
 	handed  float64 // tokens that were part of the level that was handed over
 	told    note
 	woken   limit.Instant
+	ended   Line // what it went on by when it was taken to be down
 }
 
 // note is what somebody was told, and when: how much his view was too high then,
@@ -198,7 +199,7 @@ func (h *Home) Apply(p *decide.Params, r *Rule, from Sender, rep *Report, now li
 		l.Line, l.life, l.era, l.told, l.handed = Line{At: now}, from.Life, rep.Era, note{}, 0
 		l.clipped = 0 // the report's age bounds what it is refunded
 	}
-	l.seq = from.Seq
+	l.seq, l.ended = from.Seq, Line{}
 	next := Line{Taken: rep.Taken, Rate: rep.Rate, Demand: rep.Demand, At: now}
 	age := rep.Age
 	if known && rep.Register { // that is since it told another home
@@ -326,7 +327,24 @@ func (h *Home) Gone(p *decide.Params, r *Rule, node int32, now limit.Instant) {
 	if i, ok := h.find(node); ok {
 		h.settle(p, r, now)
 		l := &h.lines[i]
+		if l.Demand > 0 {
+			l.ended = Line{Rate: l.Rate, Demand: l.Demand, At: now}
+		}
 		h.setLine(p, r, l, Line{Taken: int64(l.at(now)), At: now}, 0, false)
+	}
+}
+
+// secondThought is how long after nodes were taken to be down it may turn out that it
+// is this one that is cut off: it loses sight of them one after the other, and of the
+// first ones while it still reaches most of the pool.
+const secondThought = 2 * limit.Second
+
+// NotGone takes back what Gone said a moment ago.
+func (h *Home) NotGone(p *decide.Params, r *Rule, node int32, now limit.Instant) {
+	if i, ok := h.find(node); ok && h.lines[i].Demand == 0 && now.Sub(h.lines[i].ended.At) < secondThought {
+		h.settle(p, r, now)
+		l := &h.lines[i]
+		h.setLine(p, r, l, Line{Taken: int64(l.at(now)), Rate: l.ended.Rate, Demand: l.ended.Demand, At: now}, 0, false)
 	}
 }
 
