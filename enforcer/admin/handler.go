@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/sluice-dev/sluice/enforcer/jsonhttp"
 	"github.com/sluice-dev/sluice/enforcer/report"
 )
 
@@ -43,7 +44,7 @@ func New(o Options) http.Handler {
 		text(w, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("GET /v1/state", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, jsonType, o.State())
+		jsonhttp.Write(w, http.StatusOK, jsonhttp.Type, o.State())
 	})
 	handle(mux, o.Ready, o.Inspect)
 	return mux

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sluice-dev/sluice/enforcer/inspect"
+	"github.com/sluice-dev/sluice/enforcer/jsonhttp"
 	"github.com/sluice-dev/sluice/enforcer/requestjson"
 )
 
@@ -49,7 +49,7 @@ func handle(mux *http.ServeMux, ready func() error, i Inspector) {
 		}
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Allow", strings.Join(allowed, ", "))
-			problem(w, http.StatusMethodNotAllowed, "send "+strings.Join(allowed, " or ")+" with a JSON body")
+			jsonhttp.Problem(w, http.StatusMethodNotAllowed, "send "+strings.Join(allowed, " or ")+" with a JSON body")
 		})
 	}
 }
@@ -57,51 +57,27 @@ func handle(mux *http.ServeMux, ready func() error, i Inspector) {
 // ask reads a question and writes its answer.
 func ask[Q, A any](ready func() error, answer func(*Q) (*A, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != jsonType {
-			problem(w, http.StatusUnsupportedMediaType, "send JSON, with Content-Type: "+jsonType)
+		if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != jsonhttp.Type {
+			jsonhttp.Problem(w, http.StatusUnsupportedMediaType, "send JSON, with Content-Type: "+jsonhttp.Type)
 			return
 		}
 		question := new(Q)
 		if err := requestjson.Decode(http.MaxBytesReader(w, r.Body, maxBody), question); err != nil {
-			code := http.StatusBadRequest
-			if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-				code = http.StatusRequestEntityTooLarge
-			}
-			problem(w, code, fmt.Sprintf("the body is not what %s takes: %v", r.URL.Path, err))
+			jsonhttp.Problem(w, jsonhttp.CodeOf(err), fmt.Sprintf("the body is not what %s takes: %v", r.URL.Path, err))
 			return
 		}
 		if err := ready(); err != nil { // what has no policies, or not the pool's counts, would answer wrongly
-			problem(w, http.StatusServiceUnavailable, err.Error())
+			jsonhttp.Problem(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}
 		out, err := answer(question)
 		switch {
 		case errors.As(err, new(inspect.NotFound)):
-			problem(w, http.StatusNotFound, err.Error())
+			jsonhttp.Problem(w, http.StatusNotFound, err.Error())
 		case err != nil:
-			problem(w, http.StatusBadRequest, err.Error())
+			jsonhttp.Problem(w, http.StatusBadRequest, err.Error())
 		default:
-			writeJSON(w, http.StatusOK, jsonType, out)
+			jsonhttp.Write(w, http.StatusOK, jsonhttp.Type, out)
 		}
 	}
-}
-
-const jsonType = "application/json"
-
-// problem writes an error as RFC 9457 has it.
-func problem(w http.ResponseWriter, code int, detail string) {
-	writeJSON(w, code, "application/problem+json", struct {
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Detail string `json:"detail"`
-	}{http.StatusText(code), code, detail})
-}
-
-// writeJSON writes a body. A client that is gone cannot be told, so errors are
-// dropped.
-func writeJSON(w http.ResponseWriter, code int, mediaType string, body any) {
-	w.Header().Set("Content-Type", mediaType)
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body)
 }

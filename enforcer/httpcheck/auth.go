@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/sluice-dev/sluice/enforcer/jsonhttp"
 	"github.com/sluice-dev/sluice/enforcer/request"
 )
 
@@ -59,7 +60,7 @@ func writeAuth(w http.ResponseWriter, r *http.Request, ans *request.Answer) {
 	}
 	body := answer{Outcome: ans.Outcome.String(), verdict: verdictOf(&ans.Verdict)}
 	describeProblem(&body, ans)
-	writeJSON(w, code, problemType, body)
+	jsonhttp.Write(w, code, jsonhttp.ProblemType, body)
 }
 
 // source returns the client's address: the last hop of X-Forwarded-For that is no

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/sluice-dev/sluice/enforcer/jsonhttp"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/quotafields"
 	"github.com/sluice-dev/sluice/enforcer/request"
@@ -72,9 +73,9 @@ func writeCheck(w http.ResponseWriter, _ *http.Request, ans *request.Answer) {
 		body.Limits = append(body.Limits, verdictOf(&ans.Applied[i]))
 	}
 	if ans.Outcome != request.Denied {
-		writeJSON(w, http.StatusOK, "application/json", body)
+		jsonhttp.Write(w, http.StatusOK, jsonhttp.Type, body)
 		return
 	}
 	describeProblem(&body, ans)
-	writeJSON(w, http.StatusTooManyRequests, problemType, body)
+	jsonhttp.Write(w, http.StatusTooManyRequests, jsonhttp.ProblemType, body)
 }

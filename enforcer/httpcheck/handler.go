@@ -3,13 +3,13 @@
 package httpcheck
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/sluice-dev/sluice/enforcer/jsonhttp"
 	"github.com/sluice-dev/sluice/enforcer/quotafields"
 	"github.com/sluice-dev/sluice/enforcer/request"
 )
@@ -74,11 +74,11 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("POST /v1/check/{domain}", h.serve(readCheck, writeCheck))
 	mux.HandleFunc("/v1/check/{domain}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Allow", http.MethodPost)
-		writeProblem(w, http.StatusMethodNotAllowed, "send POST with a JSON body")
+		jsonhttp.Problem(w, http.StatusMethodNotAllowed, "send POST with a JSON body")
 	})
 	mux.HandleFunc("/v1/auth/{domain}", h.serve(h.readAuth, writeAuth))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeProblem(w, http.StatusNotFound, "ask POST /v1/check/DOMAIN or /v1/auth/DOMAIN")
+		jsonhttp.Problem(w, http.StatusNotFound, "ask POST /v1/check/DOMAIN or /v1/auth/DOMAIN")
 	})
 	return mux
 }
@@ -92,16 +92,12 @@ func (h *handler) serve(read func(*http.Request, *scratch) error, write func(htt
 		s.http = request.HTTP{}
 		s.req = request.Request{Domain: r.PathValue("domain"), Cost: 1, HTTP: &s.http, Descriptors: s.req.Descriptors[:0]}
 		if len(s.req.Domain) > request.MaxDomain {
-			writeProblem(w, http.StatusBadRequest, fmt.Sprintf("the domain has %d characters: no policy has one of more than %d", len(s.req.Domain), request.MaxDomain))
+			jsonhttp.Problem(w, http.StatusBadRequest, fmt.Sprintf("the domain has %d characters: no policy has one of more than %d", len(s.req.Domain), request.MaxDomain))
 			h.observe("invalid", began)
 			return
 		}
 		if err := read(r, s); err != nil {
-			code := http.StatusBadRequest
-			if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-				code = http.StatusRequestEntityTooLarge
-			}
-			writeProblem(w, code, err.Error())
+			jsonhttp.Problem(w, jsonhttp.CodeOf(err), err.Error())
 			h.observe("invalid", began)
 			return
 		}

@@ -39,7 +39,7 @@ var rows = []row{
 	{[]string{"enforcer/gossip"}, "sharing sees counters, not requests"},
 	{[]string{"enforcer/engine"}, "one node, still without I/O"},
 	{[]string{"enforcer/requestjson"}, "how a request is written down"},
-	{[]string{"enforcer/report", "enforcer/discovery", "enforcer/assemble", "enforcer/configmap", "enforcer/quotafields", "enforcer/inspect", "enforcer/internal/schema", "enforcer/internal/seal", "internal/version"}, "tools that several edges use"},
+	{[]string{"enforcer/report", "enforcer/discovery", "enforcer/assemble", "enforcer/configmap", "enforcer/quotafields", "enforcer/inspect", "enforcer/jsonhttp", "enforcer/internal/schema", "enforcer/internal/seal", "internal/version"}, "tools that several edges use"},
 	{[]string{"enforcer/rls", "enforcer/httpcheck", "enforcer/admin", "enforcer/internal/...", "controllers/..."}, "edges: no edge imports another"},
 	{[]string{"enforcer", "enforcer/files"}, "wires the edges around one engine, or reads policies as it does"},
 	{[]string{"plugin"}, "asks enforcers from outside"},
@@ -69,7 +69,7 @@ var only = []struct {
 	},
 	{"cmd/manager", []string{"api/v1alpha1", "controllers", "enforcer/discovery", "internal/version"}, "main only: flags, wiring, start"},
 	{"enforcer/rls", []string{"enforcer/limit", "enforcer/request", "enforcer/quotafields"}, "a front end holds a Decider, never the engine"},
-	{"enforcer/httpcheck", []string{"enforcer/limit", "enforcer/request", "enforcer/requestjson", "enforcer/quotafields"}, "a front end holds a Decider, never the engine"},
+	{"enforcer/httpcheck", []string{"enforcer/limit", "enforcer/request", "enforcer/requestjson", "enforcer/jsonhttp", "enforcer/quotafields"}, "a front end holds a Decider, never the engine"},
 }
 
 // pure packages are functions of their arguments: a thousand of them run in one
