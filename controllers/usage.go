@@ -90,11 +90,7 @@ func (m *usageMeter) measure(now time.Time, states map[string]*report.State) map
 func rates(before, after map[string]*report.State) map[types.UID]policyUsage {
 	totals := map[types.UID][]total{}
 	for name, state := range after {
-		base := before[name]
-		if base == nil || !base.Started.Equal(state.Started) {
-			// It started meanwhile: its counters began at zero then.
-			base = &report.State{Now: state.Started}
-		}
+		base := state.Base(before[name])
 		elapsed := state.Now.Sub(base.Now)
 		if elapsed <= 0 {
 			continue
@@ -147,20 +143,12 @@ func addTotals(totals []total, limits, before []report.Usage, elapsed time.Durat
 		// Enforcers share counters, so each knows nearly all keys: the sum would count
 		// every client once an enforcer.
 		totals[i].activeKeys = max(totals[i].activeKeys, l.ActiveKeys)
-		totals[i].admitted += float64(since(base.Admitted, l.Admitted)) / elapsed.Seconds()
-		totals[i].limited += float64(since(base.Limited, l.Limited)) / elapsed.Seconds()
-		totals[i].over += float64(since(base.OverAdmitted, l.OverAdmitted)) / 1000 / elapsed.Seconds()
+		went := l.Since(base)
+		totals[i].admitted += float64(went.Admitted) / elapsed.Seconds()
+		totals[i].limited += float64(went.Limited) / elapsed.Seconds()
+		totals[i].over += float64(went.OverAdmitted) / 1000 / elapsed.Seconds()
 	}
 	return totals
-}
-
-// since returns how far a counter went. One that went back began anew, as it does
-// when a limit is deleted and made again.
-func since(before, after int64) int64 {
-	if after < before {
-		return after
-	}
-	return after - before
 }
 
 func countersOf(s *report.State) map[types.UID][]report.Usage {

@@ -83,16 +83,13 @@ func (s *sums) of(name inspect.Name) *Usage {
 func (s *sums) add(scope *scope, before, after *report.State) {
 	counted, elapsed := map[inspect.Name]report.Usage{}, time.Duration(0)
 	if before != nil {
-		began := before.Now
-		if !before.Started.Equal(after.Started) { // it has started meanwhile, from zero
-			before, began = &report.State{}, after.Started
-		}
+		before = after.Base(before)
 		for _, p := range before.Policies {
 			for _, l := range p.Limits {
 				counted[inspect.Name{Namespace: p.Namespace, Policy: p.Name, Limit: l.Name}] = l
 			}
 		}
-		elapsed = after.Now.Sub(began)
+		elapsed = after.Now.Sub(before.Now)
 	}
 	for _, p := range after.Policies {
 		if !scope.means(p.Namespace, p.Name) {
@@ -100,24 +97,21 @@ func (s *sums) add(scope *scope, before, after *report.State) {
 		}
 		for _, l := range p.Limits {
 			name := inspect.Name{Namespace: p.Namespace, Policy: p.Name, Limit: l.Name}
-			u, base := s.of(name), counted[name]
+			u, went := s.of(name), l.Since(counted[name])
 			u.Capacity = float64(l.Capacity) / 1000
 			// Enforcers share counters: each knows nearly all clients.
 			u.ActiveKeys = max(u.ActiveKeys, l.ActiveKeys)
-			u.Admitted += perSecond(base.Admitted, l.Admitted, elapsed)
-			u.Limited += perSecond(base.Limited, l.Limited, elapsed)
-			u.over += perSecond(base.OverAdmitted, l.OverAdmitted, elapsed) / 1000
+			u.Admitted += perSecond(went.Admitted, elapsed)
+			u.Limited += perSecond(went.Limited, elapsed)
+			u.over += perSecond(went.OverAdmitted, elapsed) / 1000
 		}
 	}
 }
 
-// perSecond returns how fast a counter went; one that went back began anew.
-func perSecond(before, after int64, elapsed time.Duration) float64 {
-	if after < before {
-		before = 0
-	}
+// perSecond returns how fast a counter went; 0 when that is not known.
+func perSecond(went int64, elapsed time.Duration) float64 {
 	if elapsed <= 0 {
 		return 0
 	}
-	return float64(after-before) / elapsed.Seconds()
+	return float64(went) / elapsed.Seconds()
 }

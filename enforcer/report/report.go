@@ -6,7 +6,7 @@ package report
 import "time"
 
 // State is one enforcer's account of itself. Counters are cumulative since
-// Started; whoever wants a rate keeps two States and subtracts.
+// Started; whoever wants a rate keeps two States and subtracts: Base and Usage.Since.
 type State struct {
 	Node    string    `json:"node"`
 	Version string    `json:"version"`
@@ -65,6 +65,30 @@ type Usage struct {
 	// Capacity is, of a limit that all requests share, the tokens per second that
 	// it grants, in thousandths; 0 where each client has a rate of its own.
 	Capacity int64 `json:"capacity,omitempty"`
+}
+
+// Since returns how far the counters of u went since before; the rest is as in u.
+// One that went back began anew, as it does when a limit is deleted and made again.
+func (u Usage) Since(before Usage) Usage {
+	went := func(before, after int64) int64 {
+		if after < before {
+			return after
+		}
+		return after - before
+	}
+	u.Admitted = went(before.Admitted, u.Admitted)
+	u.Limited = went(before.Limited, u.Limited)
+	u.OverAdmitted = went(before.OverAdmitted, u.OverAdmitted)
+	return u
+}
+
+// Base returns what to subtract from s for a rate: before, or, if that is nil or of
+// an earlier run of the enforcer, its start, when all counters were zero.
+func (s *State) Base(before *State) *State {
+	if before == nil || !before.Started.Equal(s.Started) {
+		return &State{Now: s.Started}
+	}
+	return before
 }
 
 // Peer is another enforcer of the pool, as this one sees it.
