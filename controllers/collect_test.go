@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/enforcer/discovery"
 	"github.com/sluice-dev/sluice/enforcer/report"
 )
@@ -61,7 +62,7 @@ func inBubble(t *testing.T, run func(t *testing.T, c *collector, p *pool)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &pool{runs: map[string]string{"a:1": "1", "b:1": "1"}, asked: map[string]int{}}
-		source, err := discovery.Static(AdminPort, []string{"a:1", "b:1"})
+		source, err := discovery.Static(v1alpha1.AdminPort, []string{"a:1", "b:1"})
 		if err != nil {
 			t.Fatal(err)
 		}

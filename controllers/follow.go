@@ -8,13 +8,11 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/enforcer/discovery"
 )
 
 const (
-	// AdminPort is the name of the port on which enforcers tell their state.
-	AdminPort = "admin"
-
 	// calmInterval is the time between two rounds of questions while every enforcer
 	// runs what is published; keenInterval is the shortest while somebody does not.
 	calmInterval = time.Second
@@ -107,9 +105,9 @@ func (f *follower) askAll(ctx context.Context, members []discovery.Endpoint) map
 	var asking errgroup.Group
 	asking.SetLimit(asksAtOnce)
 	for i, m := range members {
-		address, ok := m.Address(AdminPort)
+		address, ok := m.Address(v1alpha1.AdminPort)
 		if !ok {
-			list[i] = answer{problem: "has no port named " + AdminPort}
+			list[i] = answer{problem: "has no port named " + v1alpha1.AdminPort}
 			continue
 		}
 		asking.Go(func() error {

@@ -67,7 +67,7 @@ func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 // generation has not been judged, or no enforcer has been asked since the manager
 // started: whoever does that pulls the trigger, and until then the status stays.
 func (r *policyReconciler) gather(ctx context.Context, policy *v1alpha1.RateLimitPolicy) (facts policyFacts, known bool, err error) {
-	facts = policyFacts{pool: types.NamespacedName{Namespace: r.namespace, Name: poolOf(policy)}}
+	facts = policyFacts{pool: types.NamespacedName{Namespace: r.namespace, Name: policy.Pool()}}
 	var pool v1alpha1.EnforcerPool
 	if err := r.client.Get(ctx, facts.pool, &pool); apierrors.IsNotFound(err) {
 		return facts, true, nil
@@ -138,12 +138,4 @@ func (r *policyReconciler) forget(name types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.announced, name)
-}
-
-// poolOf returns the name of a policy's pool.
-func poolOf(policy *v1alpha1.RateLimitPolicy) string {
-	if name := policy.Spec.PoolRef.Name; name != "" {
-		return name
-	}
-	return v1alpha1.DefaultPool
 }

@@ -105,7 +105,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		o.Now = time.Now
 	}
 	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.RateLimitPolicy{}, poolField, func(o client.Object) []string {
-		return []string{poolOf(o.(*v1alpha1.RateLimitPolicy))}
+		return []string{o.(*v1alpha1.RateLimitPolicy).Pool()}
 	})
 	if err != nil {
 		return err
@@ -190,7 +190,7 @@ var notOnlyStatus = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 // when its enforcers do, and when the labels of namespaces change that it selects by.
 func (r *poolReconciler) setup(mgr ctrl.Manager, namespace string, pools *trigger) error {
 	toPool := func(_ context.Context, o client.Object) []reconcile.Request {
-		name := poolOf(o.(*v1alpha1.RateLimitPolicy))
+		name := o.(*v1alpha1.RateLimitPolicy).Pool()
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}}
 	}
 	pool := ctrl.NewControllerManagedBy(mgr).

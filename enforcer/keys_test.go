@@ -16,7 +16,7 @@ import (
 // The steps of a rotation as the manager takes them reach one enforcer before the
 // other, and at no time do they fail to understand each other.
 func TestCountsAreSharedWhileTheKeyRotates(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() { // make test runs it: real enforcers take as long as they do in a pod
 		t.Skip("key files are read every two seconds")
 	}
 	folder := t.TempDir()

@@ -23,9 +23,6 @@ const (
 	// patience bounds one call.
 	patience = 10 * time.Second
 
-	// adminPort is the name of the Service's port at which enforcers are asked.
-	adminPort = "admin"
-
 	apiPath = "apis/sluice.dev/v1alpha1"
 )
 
@@ -78,7 +75,7 @@ func (c *cluster) find(ctx context.Context, policy string) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("RateLimitPolicy %s/%s: %w", c.namespace, policy, err)
 	}
-	enforcers, err := c.enforcers(ctx, cmp.Or(p.Spec.PoolRef.Name, v1alpha1.DefaultPool))
+	enforcers, err := c.enforcers(ctx, p.Pool())
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +106,7 @@ func (c *cluster) scopes(ctx context.Context, policy string, all bool) ([]scope,
 	}
 	byPool := map[string]map[types.NamespacedName]bool{}
 	for _, p := range list.Items {
-		pool := cmp.Or(p.Spec.PoolRef.Name, v1alpha1.DefaultPool)
+		pool := p.Pool()
 		if byPool[pool] == nil {
 			byPool[pool] = map[types.NamespacedName]bool{}
 		}
@@ -147,7 +144,9 @@ func (c *cluster) enforcers(ctx context.Context, pool string) ([]enforcer, error
 // pods returns the ready pods in EndpointSlices, each once and ordered by name.
 func (c *cluster) pods(all []discoveryv1.EndpointSlice) (pods []enforcer) {
 	for _, s := range all {
-		i := slices.IndexFunc(s.Ports, func(p discoveryv1.EndpointPort) bool { return p.Name != nil && *p.Name == adminPort && p.Port != nil })
+		i := slices.IndexFunc(s.Ports, func(p discoveryv1.EndpointPort) bool {
+			return p.Name != nil && *p.Name == v1alpha1.AdminPort && p.Port != nil
+		})
 		if i < 0 {
 			continue
 		}

@@ -6,3 +6,7 @@ const LabelPool = "sluice.dev/pool"
 
 // DefaultPool is the pool of a policy that names none.
 const DefaultPool = "default"
+
+// AdminPort is the name of the port, of the Service that lists a pool's enforcers,
+// at which they tell of themselves.
+const AdminPort = "admin"

@@ -402,3 +402,11 @@ type LimitStatus struct {
 	// +kubebuilder:validation:MaxLength=8
 	OverAdmission string `json:"overAdmission,omitempty"`
 }
+
+// Pool returns the name of the policy's pool.
+func (p *RateLimitPolicy) Pool() string {
+	if name := p.Spec.PoolRef.Name; name != "" {
+		return name
+	}
+	return DefaultPool
+}

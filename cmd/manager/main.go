@@ -115,7 +115,7 @@ func discovererOf(config *rest.Config, flags *flags) (func(pool, service string)
 	}
 	var static discovery.Source
 	if len(flags.enforcers) > 0 {
-		if static, err = discovery.Static(controllers.AdminPort, flags.enforcers); err != nil {
+		if static, err = discovery.Static(v1alpha1.AdminPort, flags.enforcers); err != nil {
 			return nil, fmt.Errorf("--enforcers: %w", err)
 		}
 	}

@@ -24,7 +24,7 @@ import (
 const (
 	portRLS       = "rls"
 	portHTTP      = "http"
-	portAdmin     = "admin"
+	portAdmin     = v1alpha1.AdminPort
 	portGossip    = "gossip"
 	portGossipTCP = "gossip-tcp"
 

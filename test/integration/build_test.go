@@ -182,10 +182,8 @@ func TestAPoolThatIsDeletedIsNotBuiltAgain(t *testing.T) {
 	// A manager that has not heard of the deletion yet may build it once more.
 	w.eventually("it stays away", func() error {
 		w.gone(d)
-		for began := time.Now(); time.Since(began) < time.Second; time.Sleep(20 * time.Millisecond) {
-			if built() {
-				return errors.New("it was built again")
-			}
+		if happens(time.Second, built) {
+			return errors.New("it was built again")
 		}
 		return nil
 	})

@@ -116,7 +116,7 @@ func (w *world) update(s *discoveryv1.EndpointSlice) {
 }
 
 func endpointSlice(namespace, service string, pods []discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
-	name, port := controllers.AdminPort, int32(9090)
+	name, port := v1alpha1.AdminPort, int32(9090)
 	return &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, GenerateName: service + "-",

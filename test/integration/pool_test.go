@@ -164,7 +164,7 @@ func (p *pool) admins() discovery.Source {
 	for _, m := range p.members {
 		addresses = append(addresses, m.options.AdminListen)
 	}
-	source, err := discovery.Static(controllers.AdminPort, addresses)
+	source, err := discovery.Static(v1alpha1.AdminPort, addresses)
 	if err != nil {
 		p.w.Error(err)
 	}

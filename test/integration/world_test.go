@@ -93,7 +93,7 @@ func (w *world) startManager() {
 		addresses = append(addresses, e.address)
 	}
 	w.startManagerAs(config, false, controllers.Options{Discover: func(string, string) discovery.Source {
-		source, err := discovery.Static(controllers.AdminPort, addresses)
+		source, err := discovery.Static(v1alpha1.AdminPort, addresses)
 		if err != nil {
 			w.Error(err)
 		}
@@ -229,13 +229,20 @@ func (w *world) awaitReady(p *v1alpha1.RateLimitPolicy) time.Duration {
 // never checks that something does not happen within a while in which it would.
 func (w *world) never(what string, within time.Duration, check func() bool) {
 	w.Helper()
+	if happens(within, check) {
+		w.Fatalf("%s happened", what)
+	}
+}
+
+// happens says whether something does within a while.
+func happens(within time.Duration, check func() bool) bool {
 	for deadline := time.NewTimer(within); ; {
 		if check() {
-			w.Fatalf("%s happened", what)
+			return true
 		}
 		select {
 		case <-deadline.C:
-			return
+			return false
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
