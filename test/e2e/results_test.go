@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,9 +17,6 @@ import (
 // stretch is the time that goals of the worst and the lowest are for: long enough that
 // answers which a stall held back by some tenths of a second do not decide.
 const stretch = 2 * time.Second
-
-// resolution is what cannot be told from chance in some thousand answers.
-var resolution = goal{atLeast: .01, atMost: .01, most: .01, least: .01}
 
 // results are what was measured, in the order of the tests.
 type results struct {
@@ -35,15 +34,16 @@ type line struct {
 // calls, as parts of 1.
 type figures struct {
 	took        time.Duration // until it was over
-	calls       float64       // a second that were answered
 	failed      float64       // of all calls
 	average     float64       // of the client that is farthest off
 	most, least float64       // in any stretch, of all clients together
+	last        float64       // in the last stretch
+	quota       float64       // used up by the client that is farthest off
 }
 
 // figure looks at a load from a time on.
 func figure(o *load.Offered, from, to time.Duration) figures {
-	f := figures{failed: float64(o.Failed) / float64(max(1, o.Failed+len(o.Answers))), calls: float64(len(o.Answers)) / to.Seconds(), least: 1}
+	f := figures{failed: float64(o.Failed) / float64(max(1, o.Failed+len(o.Answers))), least: 1}
 	admitted, exact := o.Admissions(clients), o.Exact(limit, clients)
 	for i := range clients {
 		f.average = load.Farther(f.average, float64(load.Within(admitted[i], from, to))/float64(max(1, load.Within(exact[i], from, to))))
@@ -51,7 +51,8 @@ func figure(o *load.Offered, from, to time.Duration) figures {
 	for at := from; at+stretch <= to; at += stretch / 20 {
 		got, best := total(admitted, at, at+stretch), total(exact, at, at+stretch)
 		f.most = max(f.most, got/max(best, clients*limit.PerSecond*stretch.Seconds()))
-		f.least = min(f.least, got/max(1, best))
+		f.last = got / max(1, best)
+		f.least = min(f.least, f.last)
 	}
 	return f
 }
@@ -82,37 +83,68 @@ func bySecond(o *load.Offered, to time.Duration) string {
 	return text.String()
 }
 
-// outside tells which figures are outside of a goal by more than is allowed.
-func (f *figures) outside(g, allowed goal) (all []string) {
-	for _, one := range []struct {
-		what             string
-		got, least, most float64
-	}{
-		{"failed", f.failed, 0, g.failed + allowed.failed},
-		{"admitted", f.average, g.atLeast - allowed.atLeast, g.atMost + allowed.atMost},
-		{"most in 2 s", f.most, 0, g.most + allowed.most},
-		{"least in 2 s", f.least, g.least - allowed.least, 1},
-	} {
-		if one.got < one.least || one.got > one.most {
-			all = append(all, one.what+" "+percent(one.got))
-		}
+// part is one figure, and from where to where it may be.
+type part struct {
+	what             string
+	got, least, most float64
+
+	// busy is what a machine adds that runs all nodes, the load and perhaps a compiler on
+	// two cores: answers come late and together. Only what is farther from its goal than
+	// that fails the test, and the table tells all that is. Of a limit that was reset or
+	// kept twice the worst stretch has half as much again, or a quota is used almost twice.
+	busy float64
+}
+
+// resolution is what cannot be told from chance in some thousand answers.
+const resolution = .01
+
+// parts lists the figures beside their goals.
+func (f *figures) parts(g goal) []part {
+	return []part{
+		{"failed", f.failed, 0, g.failed, .02},
+		{"admitted", f.average, g.atLeast, g.atMost, .15},
+		{"most in 2 s", f.most, 0, g.most, .35},
+		{"least in 2 s", f.least, g.least, math.Inf(1), .3},
+		{"last 2 s", f.last, .98, 1.02, .15},
+		{"quota", f.quota, 1, g.quota, .2},
 	}
-	return all
+}
+
+// beyond says whether a figure misses its goal by more than something.
+func (p *part) beyond(something float64) bool {
+	return p.got < p.least-something || p.got > p.most+something
+}
+
+// goal is what people read.
+func (p *part) goal() string {
+	switch {
+	case math.IsInf(p.most, 1):
+		return "from " + percent(p.least)
+	case p.least == 0:
+		return "to " + percent(p.most)
+	case p.least == p.most:
+		return percent(p.least)
+	}
+	return fmt.Sprintf("%.1f to %s", 100*p.least, percent(p.most))
 }
 
 // print writes the table.
 func (r *results) print(out io.Writer) {
 	fmt.Fprintf(out, "\ninstalled in %.1f s; first 429 after %.1f s (goal: %.0f s)\n\n", r.installed.Seconds(), r.firstLimited.Seconds(), firstWithin.Seconds())
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "scenario\ttook\tcalls/s\tfailed\tgoal\tadmitted\tgoal\tmost in 2 s\tgoal\tleast in 2 s\tgoal\t")
-	for _, l := range r.lines {
-		g, verdict := l.scenario.goal, "ok"
-		if missed := l.outside(g, resolution); len(missed) > 0 {
-			verdict = "missed: " + strings.Join(missed, ", ")
+	for i, l := range r.lines {
+		head, line, missed := "scenario\ttook\t", fmt.Sprintf("%s\t%.1f s\t", l.scenario.name, l.took.Seconds()), []string(nil)
+		for _, p := range l.parts(l.scenario.goal) {
+			head += p.what + "\tgoal\t"
+			line += percent(p.got) + "\t" + p.goal() + "\t"
+			if p.beyond(resolution) {
+				missed = append(missed, p.what)
+			}
 		}
-		fmt.Fprintf(t, "%s\t%.1f s\t%.0f\t%s\t%s\t%s\t%s to %s\t%s\t%s\t%s\t%s\t%s\n", l.scenario.name, l.took.Seconds(), l.calls,
-			percent(l.failed), percent(g.failed), percent(l.average), percent(g.atLeast), percent(g.atMost),
-			percent(l.most), percent(g.most), percent(l.least), percent(g.least), verdict)
+		if i == 0 {
+			fmt.Fprintln(t, head+"missed")
+		}
+		fmt.Fprintln(t, line+cmp.Or(strings.Join(missed, ", "), "-"))
 	}
 	_ = t.Flush() // to the output of a test
 }
