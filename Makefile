@@ -83,7 +83,7 @@ cost: build ## What a decision, an idle pool and its gossip cost (3 minutes); BE
 	@exec bin/local/bench cost --check $(BENCH)
 
 .PHONY: e2e
-e2e: ## Install Sluice on a real cluster of three nodes and break things under load (root on Linux); E2E='-test.run /kill' for some
+e2e: build ## Install Sluice on a real cluster of three nodes and break things under load (root on Linux); E2E='-test.run /kill' for some
 	hack/cluster/cluster.sh preflight
 	hack/kube/build.sh --all >/dev/null
 	$(MAKE) install-yaml images IMAGES=--platforms=linux/$(shell go env GOARCH)

@@ -60,6 +60,11 @@ func connect(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	config.QPS = -1
+	bin, err := filepath.Abs(root + "/bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH")) // kubectl looks for its plugins there
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ func TestSluiceOnACluster(t *testing.T) {
 	defer r.print(t.Output())
 	c.install(t, r)
 	c.firstLimited(t, r)
+	t.Run("kubectl sluice", c.askAsUser)
 	c.applyLimits(t)
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) { c.run(t, &s, r) })
