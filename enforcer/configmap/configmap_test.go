@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -66,6 +67,33 @@ func TestLayoutSplitsLargeDocuments(t *testing.T) {
 				t.Errorf("assembled %d bytes, digest %q, error %v; want %d bytes, digest %q", len(got), gotDigest, err, len(encoded), digest)
 			}
 		})
+	}
+}
+
+// Enforcers of the release before this one, and of the one after it, look for these
+// names.
+func TestTheReleasedFormStays(t *testing.T) {
+	const sum = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" // of "test", by sha256sum
+	meta := func(name string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Namespace: "sluice-system", Name: name, Labels: map[string]string{"sluice.dev/pool": "default"}}
+	}
+	kind := metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}
+	index, _ := layout(t, []byte("test"))
+	want := corev1.ConfigMap{
+		TypeMeta: kind, ObjectMeta: meta("sluice-default"),
+		Data:       map[string]string{"digest": "4f2a", "sha256": sum, "chunks": "0"},
+		BinaryData: map[string][]byte{"document": []byte("test")},
+	}
+	if diff := cmp.Diff(want, index); diff != "" {
+		t.Errorf("a small document (-released +now):\n%s", diff)
+	}
+
+	large := make([]byte, configmap.ChunkSize+1)
+	index, chunks := layout(t, large)
+	first := index.Data["sha256"][:16]
+	want = corev1.ConfigMap{TypeMeta: kind, ObjectMeta: meta("sluice-default-" + first + "-1"), BinaryData: map[string][]byte{"document": {0}}}
+	if diff := cmp.Diff(want, chunks[1]); diff != "" || index.Data["chunks"] != "2" || index.BinaryData != nil {
+		t.Errorf("a large document in %s chunks, the last of them (-released +now):\n%s", index.Data["chunks"], diff)
 	}
 }
 

@@ -3,8 +3,12 @@ package policy_test
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-dev/sluice/enforcer/policy"
 )
@@ -34,6 +38,30 @@ func TestWhatIsNoDocument(t *testing.T) {
 	}
 	if _, err := policy.Decode(zip([]byte(`{"version":1,"pool":"p","new":{"x":[1]}}`))); err != nil {
 		t.Errorf("a field that is not known: %v, want that it is ignored", err)
+	}
+}
+
+// testdata/document.json says everything, as released managers do: enforcers of the
+// next release, and of the one before, must find it where it was. A new field is added
+// to the file; one that is there stays.
+func TestTheReleasedFormStays(t *testing.T) {
+	text, err := os.ReadFile("testdata/document.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := policy.Decode(zip(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(text), string(again)+"\n"); diff != "" {
+		t.Errorf("read and written again (-released +now):\n%s", diff)
+	}
+	if _, err := policy.Compile(d); err != nil {
+		t.Errorf("it does not compile any more: %v", err)
 	}
 }
 
