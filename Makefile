@@ -83,12 +83,13 @@ cost: build ## What a decision, an idle pool and its gossip cost (3 minutes); BE
 	@exec bin/local/bench cost --check $(BENCH)
 
 .PHONY: e2e
-e2e: build ## Install Sluice on a real cluster of three nodes and break things under load (root on Linux); E2E='-test.run /kill' for some
+e2e: build ## Install Sluice on a real cluster of three nodes, break things under load, upgrade (root on Linux); E2E='-test.run /kill' for some, FROM=REVISION to upgrade from
 	hack/cluster/cluster.sh preflight
 	hack/kube/build.sh --all >/dev/null
 	$(MAKE) install-yaml images IMAGES=--platforms=linux/$(shell go env GOARCH)
 	go test -c -tags e2e -o bin/local/e2e.test ./test/e2e
-	cd test/e2e && ../../hack/cluster/cluster.sh run 3 ../../bin/local/e2e.test -test.v -test.timeout 30m $(E2E)
+	export PREVIOUS=$$(hack/previous.sh $(FROM)) && cd test/e2e && \
+		../../hack/cluster/cluster.sh run 3 ../../bin/local/e2e.test -test.v -test.timeout 30m $(E2E)
 
 ##@ Change
 

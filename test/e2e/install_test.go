@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -17,17 +20,46 @@ import (
 // to fail: it says as much of the machine.
 const firstWithin = 60 * time.Second
 
-// install applies what config/default renders to a cluster that has never heard of
-// Sluice. Its nodes have the images: there is no registry.
-func (c *cluster) install(t *testing.T, r *results) {
-	if err := nodes(t.Context(), "load", "bin/images/manager.tar", "bin/images/enforcer.tar"); err != nil {
+// release is what some sources install.
+type release struct {
+	folder            string // has install.yaml, and images
+	manager, enforcer string // the images that install.yaml names
+}
+
+// releaseOf reads what a build left in a folder.
+func releaseOf(t *testing.T, folder string) release {
+	t.Helper()
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "install.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := func(program string) string {
+		return regexp.MustCompile(`\S+/` + program + `[:@]\S+`).FindString(string(text))
+	}
+	return release{folder, image("manager"), image("enforcer")}
+}
+
+// load gives every node the images: there is no registry.
+func (r *release) load(ctx context.Context) error {
+	return nodes(ctx, "load", filepath.Join(r.folder, "images/manager.tar"), filepath.Join(r.folder, "images/enforcer.tar"))
+}
+
+// apply has the cluster run a release, whichever it ran before, or none.
+func (r *release) apply(ctx context.Context) error {
+	return kubectl(ctx, "apply", "--server-side", "-f", filepath.Join(r.folder, "install.yaml"))
+}
+
+// install applies a release to a cluster that has never heard of Sluice.
+func (c *cluster) install(t *testing.T, r *results, what release) {
+	if err := what.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if err := kubectl(t.Context(), "apply", "--server-side", "-f", "bin/install.yaml"); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.awaitSettled(t.Context(), poolSize); err != nil {
+	if err := errors.Join(what.apply(t.Context()), c.awaitSettled(t.Context(), poolSize)); err != nil {
 		t.Fatal(err)
 	}
 	r.installed = time.Since(began)

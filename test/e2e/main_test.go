@@ -8,17 +8,19 @@ package e2e
 import "testing"
 
 // The first steps are those of somebody who tries Sluice; the scenarios need what
-// they leave behind. `make e2e E2E='-test.run /kill'` runs only some of
-// those.
+// they leave behind, and the upgrade begins anew. `make e2e E2E='-test.run /kill'` runs
+// only some of those.
 func TestSluiceOnACluster(t *testing.T) {
 	c := connect(t)
 	r := &results{}
 	defer r.print(t.Output())
-	c.install(t, r)
+	current := releaseOf(t, root+"/bin")
+	c.install(t, r, current)
 	c.firstLimited(t, r)
 	t.Run("kubectl sluice", c.askAsUser)
 	c.applyLimits(t)
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) { c.run(t, &s, r) })
 	}
+	t.Run("upgrade", func(t *testing.T) { c.upgrade(t, r, current) })
 }
