@@ -4,7 +4,8 @@
 # a registry, systemd or the internet. It needs root on Linux.
 #
 #   hack/cluster/cluster.sh run NODES COMMAND...   up, run the command, down
-#   hack/cluster/cluster.sh preflight              say what this machine lacks
+#   hack/cluster/cluster.sh preflight              say what this machine lacks; exits with 3 if it can never do
+#   hack/cluster/cluster.sh install                have Debian install what it lacks
 #   hack/cluster/cluster.sh up [NODES]             start 3 nodes, or as many as told
 #   hack/cluster/cluster.sh load ARCHIVE...        give every node these images
 #   hack/cluster/cluster.sh down                   stop all of it; the logs stay
@@ -86,7 +87,7 @@ is_node() { [[ $1 =~ ^n[0-9]+$ ]]; }
 command=${1:-help}
 shift || true
 case $command in
-  run | up | down | preflight | load | cut | heal) "$command" "$@" ;;
+  run | up | down | preflight | install | load | cut | heal) "$command" "$@" ;;
   kill) if is_node "$1"; then kill_node "$1"; else kill_processes "$1"; fi ;;
   start) if is_node "$1"; then start_node "$1"; else start_part "$1"; fi ;;
   help | --help | -h) usage ;;

@@ -1,33 +1,50 @@
 # What the cluster needs of this machine.
 # shellcheck shell=bash disable=SC2016,SC2154
 
-# preflight fails, with everything that is missing and what to do about it.
+# preflight fails, with everything that is missing and what to do about it. Its status
+# is 3 if this machine cannot run the cluster whatever is done.
 preflight() {
-  local missing=() tool
+  local missing=() never=() tool
   needs() { "${@:2}" >/dev/null 2>&1 || missing+=("$1"); }
+  must() { "${@:2}" >/dev/null 2>&1 || never+=("$1"); }
 
-  needs "root: namespaces, cgroups and routes are made" test "$(id -u)" = 0
-  for tool in containerd ctr runc iptables ip nsenter unshare openssl sysctl; do
-    needs "$tool: on Debian, apt-get install containerd runc containernetworking-plugins iptables iproute2 util-linux openssl procps" command -v "$tool"
-  done
-  needs "the CNI plugins bridge, host-local, loopback and portmap in /usr/lib/cni or /opt/cni/bin" cni_plugins
-  if [[ $(id -u) == 0 ]]; then
-    needs "CAP_SYS_ADMIN: a container of this machine needs it to mount and to make namespaces" unshare --mount --net --pid --fork true
+  must "root: namespaces, cgroups and routes are made" test "$(id -u)" = 0
+  while read -r tool; do missing+=("$tool: on Debian, hack/cluster/cluster.sh install"); done < <(missing_tools)
+  if ((${#missing[@]} + ${#never[@]} == 0)); then # without those, the rest cannot be told
+    must "CAP_SYS_ADMIN: a container of this machine needs it to mount and to make namespaces" unshare --mount --net --pid --fork true
     for tool in "${controllers[@]}"; do
-      needs "cgroup v1 with $tool at /sys/fs/cgroup/$tool: cgroup v2 is not supported yet" test -f "/sys/fs/cgroup/$tool/cgroup.procs"
+      must "cgroup v1 with $tool at /sys/fs/cgroup/$tool: cgroup v2 is not supported yet" test -f "/sys/fs/cgroup/$tool/cgroup.procs"
     done
-    needs "overlay file systems in this kernel" grep -qw overlay /proc/filesystems
-    needs "bridge and veth devices in this kernel" unshare --net sh -c 'ip link add name try0 type bridge && ip link add name try1 type veth'
-    needs "address translation in this kernel (iptables -t nat)" unshare --net iptables -t nat -L
+    must "overlay file systems in this kernel" grep -qw overlay /proc/filesystems
+    must "bridge and veth devices in this kernel" unshare --net sh -c 'ip link add name try0 type bridge && ip link add name try1 type veth'
+    must "address translation in this kernel (iptables -t nat)" unshare --net iptables -t nat -L
     needs "no cluster that is up, and no other use of $everything: hack/cluster/cluster.sh down" network_free
   fi
   needs "a folder outside of /var and /opt, which nodes see as their own: $state is none, set CLUSTER_DIR" eval '[[ $state != /var/* && $state != /opt/* ]]'
   needs "a shorter path than $state, for sockets: set CLUSTER_DIR" test "${#state}" -le 70
 
-  ((${#missing[@]} == 0)) && return
+  ((${#missing[@]} + ${#never[@]} == 0)) && return
   say "this machine cannot run the cluster. It lacks:"
-  printf '%s\n' "${missing[@]}" | sort -u | sed 's/^/  - /' >&2
+  printf '  - %s\n' "${never[@]}" "${missing[@]}" | sort -u >&2
+  ((${#never[@]} == 0)) || return 3
   return 1
+}
+
+# missing_tools prints what is to be installed.
+missing_tools() {
+  local tool
+  for tool in containerd ctr runc iptables ip nsenter unshare openssl sysctl; do
+    command -v "$tool" >/dev/null || echo "$tool"
+  done
+  cni_plugins >/dev/null || echo "the CNI plugins bridge, host-local, loopback and portmap in /usr/lib/cni or /opt/cni/bin"
+}
+
+# install has Debian install it.
+install() {
+  [[ -z $(missing_tools) ]] && return
+  apt-get update -q
+  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+    containerd runc containernetworking-plugins iptables iproute2 util-linux openssl procps
 }
 
 # cni_plugins prints the folder of the plugins that are needed.
