@@ -39,6 +39,7 @@ var rows = []row{
 	{[]string{"enforcer/gossip"}, "sharing sees counters, not requests"},
 	{[]string{"enforcer/engine"}, "one node, still without I/O"},
 	{[]string{"enforcer/requestjson"}, "how a request is written down"},
+	{[]string{"enforcer/internal/follow"}, "how files are read that change"},
 	{[]string{"enforcer/report", "enforcer/discovery", "enforcer/assemble", "enforcer/configmap", "enforcer/quotafields", "enforcer/inspect", "enforcer/jsonhttp", "enforcer/internal/schema", "enforcer/internal/seal", "internal/version"}, "tools that several edges use"},
 	{[]string{"enforcer/rls", "enforcer/httpcheck", "enforcer/admin", "enforcer/internal/...", "controllers/..."}, "edges: no edge imports another"},
 	{[]string{"enforcer", "enforcer/files"}, "wires the edges around one engine, or reads policies as it does"},

@@ -78,7 +78,7 @@ func TestAKeyFileIsFollowed(t *testing.T) {
 func TestOpenFileSaysWhatIsWrong(t *testing.T) {
 	folder := t.TempDir()
 	large := filepath.Join(folder, "large")
-	if err := os.WriteFile(large, bytes.Repeat([]byte("#"), 100_000), 0o600); err != nil {
+	if err := os.WriteFile(large, bytes.Repeat([]byte("#"), 2<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	bad := filepath.Join(folder, "bad")
@@ -86,8 +86,8 @@ func TestOpenFileSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		filepath.Join(folder, "none"): "name a file with the pool's keys",
-		large:                         "more than 65536 bytes: name a file that has the pool's keys",
+		filepath.Join(folder, "none"): "name a file that has the pool's keys and nothing else",
+		large:                         "more than 1048576 bytes: name a file that has the pool's keys",
 		bad:                           "line 1 has a key of 6 bytes: write 32",
 		folder:                        "is a directory",
 	} {
