@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/admin"
 	"github.com/sluice-dev/sluice/enforcer/engine"
 	"github.com/sluice-dev/sluice/enforcer/httpcheck"
+	"github.com/sluice-dev/sluice/enforcer/internal/certificate"
 	"github.com/sluice-dev/sluice/enforcer/internal/clock"
 	"github.com/sluice-dev/sluice/enforcer/internal/membership"
 	"github.com/sluice-dev/sluice/enforcer/internal/seal"
@@ -36,7 +37,8 @@ type Enforcer struct {
 	clock     *clock.Clock
 	engine    *engine.Engine
 	transport *transport.Transport
-	keys      *seal.File // nil: gossip is not sealed
+	keys      *seal.File         // nil: gossip is not sealed
+	tls       *certificate.Files // nil: what is not gossip is plain text
 	policies  *policies
 	peers     *peers
 	views     views
@@ -72,6 +74,12 @@ func New(ctx context.Context, o Options) (*Enforcer, error) {
 	}
 	if e.keys, err = newKeys(&o); err != nil {
 		return nil, err
+	}
+	if o.TLSCertFile != "" {
+		paths := certificate.Paths{Certificate: o.TLSCertFile, Key: o.TLSPrivateKeyFile, ClientCAs: o.TLSClientCAFiles}
+		if e.tls, err = certificate.Open(paths, e.opts.Log); err != nil {
+			return nil, err
+		}
 	}
 	if e.policies, e.peers, err = newInputs(ctx, e); err != nil {
 		return nil, err
@@ -163,10 +171,12 @@ func (e *Enforcer) serve() error {
 		return err
 	}
 	decider := decider{e.engine, e.clock}
-	e.rls = rls.New(rls.Options{Decider: decider, Observe: latency.Observer("rls")})
+	const mutual, oneWay = true, false
+	e.rls = rls.New(rls.Options{Decider: decider, Observe: latency.Observer("rls"), TLS: e.tls.Config(mutual, "h2")})
 	e.grpc = e.rls.GRPC()
-	e.http = newHTTPServer(httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, TrustedProxies: e.opts.TrustedProxies, Observe: latency.Observer("http")}))
-	e.admin = newHTTPServer(admin.New(admin.Options{Registry: registry, Ready: e.ready, State: e.state, Inspect: inspector{e}}))
+	e.http = newHTTPServer(e.tls.Config(mutual, "h2", "http/1.1"), httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, TrustedProxies: e.opts.TrustedProxies, Observe: latency.Observer("http")}))
+	// Neither probes nor the API server's proxy have a certificate to show.
+	e.admin = newHTTPServer(e.tls.Config(oneWay, "h2", "http/1.1"), admin.New(admin.Options{Registry: registry, Ready: e.ready, State: e.state, Inspect: inspector{e}}))
 	return nil
 }
 

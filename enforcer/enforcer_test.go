@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -289,9 +288,7 @@ func TestEnvoyIsAnswered(t *testing.T) {
 		}
 		return err
 	})
-	call := &rlsv3.RateLimitRequest{Domain: "web", Descriptors: []*ratelimitv3.RateLimitDescriptor{
-		{Entries: []*ratelimitv3.RateLimitDescriptor_Entry{{Key: "tenant", Value: "acme"}}},
-	}}
+	call := &rlsv3.RateLimitRequest{Domain: "web", Descriptors: tenant("acme")}
 	for i, want := range []rlsv3.RateLimitResponse_Code{rlsv3.RateLimitResponse_OK, rlsv3.RateLimitResponse_OK, rlsv3.RateLimitResponse_OVER_LIMIT} {
 		answer, err := client.ShouldRateLimit(t.Context(), call)
 		if err != nil || answer.GetOverallCode() != want {
@@ -378,7 +375,17 @@ func TestWhatIsWrongWithOptionsIsNamed(t *testing.T) {
 		"a Service without a name":    {enforcer.Options{PoolNamespace: "n", Peers: "kubernetes:"}, []string{"write the Service's name after the colon"}},
 		"peers that are no addresses": {enforcer.Options{Policies: good, Peers: "a,b"}, []string{"--peers: "}},
 		"a long name":                 {enforcer.Options{Policies: good, Node: strings.Repeat("x", 254)}, []string{"--node-name has 254 characters: use at most 253"}},
-		"too few keys":                {enforcer.Options{Policies: good, MaxKeys: 1}, []string{"--max-keys 1: use "}},
+		"a certificate without its key": {
+			enforcer.Options{Policies: good, TLSCertFile: "c"}, []string{"--tls-cert-file and --tls-private-key-file go together: name both, or neither"},
+		},
+		"clients with certificates at a server without": {
+			enforcer.Options{Policies: good, TLSClientCAFiles: []string{"a"}}, []string{"--tls-client-ca-file goes with --tls-cert-file and --tls-private-key-file"},
+		},
+		"a certificate that is none": {
+			enforcer.Options{Policies: good, TLSCertFile: good, TLSPrivateKeyFile: good},
+			[]string{"--tls-cert-file " + good + " and --tls-private-key-file " + good + ": ", "name a certificate in PEM"},
+		},
+		"too few keys": {enforcer.Options{Policies: good, MaxKeys: 1}, []string{"--max-keys 1: use "}},
 		"no kubeconfig outside of a pod": {
 			enforcer.Options{PoolNamespace: "n"}, []string{"this is no pod", "--kubeconfig FILE"},
 		},

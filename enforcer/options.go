@@ -69,6 +69,16 @@ type Options struct {
 	// are host:port; port 0 takes any free one. Empty means the default.
 	RLSListen, HTTPListen, GossipListen, AdminListen string
 
+	// TLSCertFile and TLSPrivateKeyFile name files in PEM: the certificate that RLS, HTTP
+	// and admin show, followed by those that lead to its authority, and its key. Changes
+	// are taken up within seconds. Empty means plain text; gossip has its own key.
+	TLSCertFile, TLSPrivateKeyFile string
+
+	// TLSClientCAFiles name files in PEM with the authorities that vouch for clients: RLS
+	// and HTTP then answer nobody else. Admin does, since probes have no certificate.
+	// They go with TLSCertFile. Empty means that everybody is answered.
+	TLSClientCAFiles []string
+
 	// TrustedProxies are the networks whose X-Forwarded-* and X-Original-* fields
 	// forward auth believes; nil means loopback, link-local and private networks.
 	TrustedProxies []netip.Prefix
@@ -120,6 +130,12 @@ func (o *Options) validate() error {
 		if _, _, err := net.SplitHostPort(listen.address); err != nil {
 			wrong("--%s-listen %q: write host:port, or :port for every address of this host", listen.flag, listen.address)
 		}
+	}
+	if (o.TLSCertFile == "") != (o.TLSPrivateKeyFile == "") {
+		wrong("--tls-cert-file and --tls-private-key-file go together: name both, or neither")
+	}
+	if len(o.TLSClientCAFiles) > 0 && o.TLSCertFile == "" {
+		wrong("--tls-client-ca-file goes with --tls-cert-file and --tls-private-key-file: add those, or leave it out")
 	}
 	if o.MaxKeys < account.MinKeys || o.MaxKeys > account.MostKeys {
 		wrong("--max-keys %d: use %d to %d", o.MaxKeys, account.MinKeys, account.MostKeys)

@@ -2,6 +2,7 @@ package enforcer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -42,9 +43,10 @@ func (e *Enforcer) Run(ctx context.Context) error {
 	g.Go(func() error { return e.meet(background) })
 	g.Go(func() error { e.policies.run(background); return nil })
 	g.Go(func() error { e.keys.Run(background); return nil })
+	g.Go(func() error { e.tls.Run(background); return nil })
 	g.Go(func() error { e.announce(background); return nil })
-	g.Go(func() error { return served("admin", e.admin.Serve(e.listeners.admin)) })
-	g.Go(func() error { return served("http", e.http.Serve(e.listeners.http)) })
+	g.Go(func() error { return served("admin", serve(e.admin, e.listeners.admin)) })
+	g.Go(func() error { return served("http", serve(e.http, e.listeners.http)) })
 	g.Go(func() error { return served("rls", e.grpc.Serve(e.listeners.rls)) })
 
 	select {
@@ -58,6 +60,14 @@ func (e *Enforcer) Run(ctx context.Context) error {
 	err := errors.Join(e.admin.Close(), g.Wait())
 	e.opts.Log.Info("stopped")
 	return err
+}
+
+// serve answers until the server is closed.
+func serve(s *http.Server, l net.Listener) error {
+	if s.TLSConfig == nil {
+		return s.Serve(l)
+	}
+	return s.ServeTLS(l, "", "")
 }
 
 // served makes nothing of the error that every server returns at its end.
@@ -157,10 +167,11 @@ func (e *Enforcer) ready() error {
 	return nil
 }
 
-// newHTTPServer bounds what a client can hold on to.
-func newHTTPServer(h http.Handler) *http.Server {
+// newHTTPServer bounds what a client can hold on to. Without a configuration of TLS it
+// speaks plain text.
+func newHTTPServer(c *tls.Config, h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		Handler: h, TLSConfig: c, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 }

@@ -99,6 +99,9 @@ func (e *Enforcer) counts() admin.Counts {
 		FramesDropped: dropped, GossipKeys: len(e.keys.Ring().Keys()),
 		ExpressionErrors: r.Failed, Version: e.opts.Version, Revision: e.opts.Revision,
 	}
+	if e.tls != nil {
+		c.TLS = &admin.TLS{Expires: e.tls.Expires(), Stale: e.tls.Stale()}
+	}
 	if r.Snapshot != nil {
 		c.Digest = r.Snapshot.Digest
 	}

@@ -62,6 +62,9 @@ func parse(args []string, env func(string) (string, bool), out io.Writer) (*flag
 	set.Func("trusted-proxies", "`networks` of the proxies whose X-Forwarded-* fields are believed, such as 203.0.113.0/24, separated by commas (default loopback and private networks)",
 		func(text string) (err error) { o.TrustedProxies, err = networks(text); return err })
 	set.StringVar(&o.GossipKeyFile, "gossip-key-file", "", "`path` of a file with the pool's keys, 32 bytes in base64 a line, that seal what enforcers tell each other; the first one seals, all open; changes are read within seconds (default: not sealed)")
+	set.StringVar(&o.TLSCertFile, "tls-cert-file", "", "`path` of a certificate in PEM, with those that lead to its authority: the ports http, rls and admin speak TLS; changes are read within seconds (default: plain text)")
+	set.StringVar(&o.TLSPrivateKeyFile, "tls-private-key-file", "", "`path` of the certificate's key in PEM")
+	set.StringSliceVar(&o.TLSClientCAFiles, "tls-client-ca-file", nil, "`paths` of certificates of authorities, in PEM, separated by commas: the ports http and rls answer only clients with a certificate of one of them (default: everybody)")
 	set.StringVar(&o.Journal, "journal", "", "`folder` that keeps the last policies and peers, to start with while the API server is away; needs --pool-namespace")
 	set.IntVar(&o.MaxKeys, "max-keys", account.DefaultMaxKeys, "most clients that are counted at a time, at about 80 bytes each; beyond it those nearest to unused are forgotten")
 	set.BoolVar(&f.version, "version", false, "print the version and exit")

@@ -43,12 +43,13 @@ func TestParse(t *testing.T) {
 		},
 		"every flag": {
 			args: strings.Fields("--pool-namespace n --pool-name p --kubeconfig k --peers a:1,b:2 --node-name x " +
-				"--http-listen :1 --rls-listen :2 --gossip-listen :3 --admin-listen :4 --trusted-proxies 203.0.113.0/24,fd00::/8 --gossip-key-file g --journal j --max-keys 1000"),
+				"--http-listen :1 --rls-listen :2 --gossip-listen :3 --admin-listen :4 --trusted-proxies 203.0.113.0/24,fd00::/8 --gossip-key-file g --tls-cert-file c --tls-private-key-file p --tls-client-ca-file a,b --journal j --max-keys 1000"),
 			want: enforcer.Options{
 				PoolNamespace: "n", PoolName: "p", Kubeconfig: "k", Peers: "a:1,b:2", Node: "x",
 				HTTPListen: ":1", RLSListen: ":2", GossipListen: ":3", AdminListen: ":4",
 				TrustedProxies: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("fd00::/8")},
-				GossipKeyFile:  "g", Journal: "j", MaxKeys: 1000,
+				TLSCertFile:    "c", TLSPrivateKeyFile: "p", TLSClientCAFiles: []string{"a", "b"},
+				GossipKeyFile: "g", Journal: "j", MaxKeys: 1000,
 			},
 		},
 		"the environment fills in what the command line leaves out": {

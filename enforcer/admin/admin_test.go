@@ -66,6 +66,7 @@ func TestMetrics(t *testing.T) {
 			{Direction: "sent", Protocol: "udp", Frames: 7, Bytes: 70},
 			{Direction: "received", Protocol: "tcp", Frames: 6, Bytes: 60},
 		},
+		TLS:              &admin.TLS{Expires: time.Unix(1_800_000_000, 0), Stale: true},
 		FramesDropped:    map[string]uint64{"malformed": 4},
 		ExpressionErrors: 9, Peers: 2, Digest: "abc", Version: "v1", Revision: "4f2a",
 	}
@@ -97,6 +98,7 @@ func TestMetrics(t *testing.T) {
 		`sluice_gossip_frames_total{direction="sent",protocol="udp"} 7`, `sluice_gossip_bytes_total{direction="received",protocol="tcp"} 60`,
 		`sluice_gossip_frames_dropped_total{reason="malformed"} 4`, "sluice_expression_errors_total 9", "sluice_peers 2",
 		`sluice_document_info{digest="abc"} 1`, `sluice_build_info{revision="4f2a",version="v1"} 1`,
+		"sluice_tls_certificate_expiration_timestamp_seconds 1.8e+09", "sluice_tls_last_reload_successful 0",
 		`sluice_request_duration_seconds_count{frontend="http",outcome="admitted"} 1`,
 		`sluice_request_duration_seconds_count{frontend="http",outcome="denied"} 0`,
 	} {

@@ -34,11 +34,19 @@ type Counts struct {
 	FramesDropped                map[string]uint64 // of both, by reason: a fixed set
 	GossipKeys                   int               // in force; 0: gossip is not sealed
 
+	TLS *TLS // nil: plain text
+
 	ExpressionErrors uint64
 	Peers            int // that have spoken lately
 	Digest           string
 	Version          string
 	Revision         string // the commit of the program
+}
+
+// TLS is what is known of the files that TLS is spoken with.
+type TLS struct {
+	Expires time.Time // when the certificate in force does
+	Stale   bool      // newer files cannot be used
 }
 
 // Collector exports Counts. Its labels are bounded by the policies: a client's key
@@ -66,6 +74,8 @@ var (
 	dropped     = desc("gossip_frames_dropped_total", "Gossip frames and membership packets dropped, by reason.", "reason")
 	packets     = desc("membership_packets_total", "Datagrams about who lives, by direction.", "direction")
 	gossipKeys  = desc("gossip_keys", "Keys of the gossip key file in force; 0: gossip is not authenticated. While a key rotates it is 2 on every enforcer before the new one seals.")
+	tlsExpires  = desc("tls_certificate_expiration_timestamp_seconds", "When the certificate in force expires, in seconds since 1970. There is none while TLS is off.")
+	tlsReload   = desc("tls_last_reload_successful", "Whether the TLS files, as they are now, are in force (1), or what was in them before, since they cannot be used (0). There is none while TLS is off.")
 	failures    = desc("expression_errors_total", "Expressions that failed on a request; the request was limited all the same.")
 	peers       = desc("peers", "Peers that have spoken lately.")
 	document    = desc("document_info", "The document in force.", "digest")
@@ -76,7 +86,7 @@ var (
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		limitTokens, overTokens, activeKeys, keys, maxKeys, evicted, expired, storeBytes,
-		frames, frameBytes, packets, gossipKeys, dropped, failures, peers, document, build,
+		frames, frameBytes, packets, gossipKeys, tlsExpires, tlsReload, dropped, failures, peers, document, build,
 	} {
 		ch <- d
 	}
@@ -111,6 +121,10 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(gossipKeys, float64(n.GossipKeys))
 	for reason, v := range n.FramesDropped {
 		counter(dropped, float64(v), reason)
+	}
+	if n.TLS != nil {
+		gauge(tlsExpires, float64(n.TLS.Expires.Unix()))
+		gauge(tlsReload, map[bool]float64{false: 1, true: 0}[n.TLS.Stale])
 	}
 	counter(failures, float64(n.ExpressionErrors))
 	gauge(peers, float64(n.Peers))

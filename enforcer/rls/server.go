@@ -5,12 +5,14 @@ package rls
 
 import (
 	"context"
+	"crypto/tls"
 	"sync"
 	"time"
 
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -43,6 +45,9 @@ type Decider interface {
 type Options struct {
 	// Decider decides; required.
 	Decider Decider
+
+	// TLS is spoken unless it is nil.
+	TLS *tls.Config
 
 	// MaxConnectionAge is how long a connection is kept; 0 means
 	// DefaultMaxConnectionAge.
@@ -103,14 +108,18 @@ func (s *Server) GRPC() *grpc.Server {
 	if age == 0 {
 		age = DefaultMaxConnectionAge
 	}
-	g := grpc.NewServer(
+	options := []grpc.ServerOption{
 		// A goroutine of its own for each call would grow its stack each time: a tenth
 		// of the cost of a call.
 		grpc.NumStreamWorkers(workers),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: age, MaxConnectionAgeGrace: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-	)
+	}
+	if s.options.TLS != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(s.options.TLS)))
+	}
+	g := grpc.NewServer(options...)
 	rlsv3.RegisterRateLimitServiceServer(g, s)
 	healthv1.RegisterHealthServer(g, s.health)
 	reflection.Register(g) // so that grpcurl can list and call it
