@@ -144,10 +144,8 @@ func (c *cluster) enforcers(ctx context.Context, pool string) ([]enforcer, error
 // pods returns the ready pods in EndpointSlices, each once and ordered by name.
 func (c *cluster) pods(all []discoveryv1.EndpointSlice) (pods []enforcer) {
 	for _, s := range all {
-		i := slices.IndexFunc(s.Ports, func(p discoveryv1.EndpointPort) bool {
-			return p.Name != nil && *p.Name == v1alpha1.AdminPort && p.Port != nil
-		})
-		if i < 0 {
+		scheme, port := adminPort(s.Ports)
+		if port == nil {
 			continue
 		}
 		for _, e := range s.Endpoints {
@@ -155,11 +153,26 @@ func (c *cluster) pods(all []discoveryv1.EndpointSlice) (pods []enforcer) {
 			if e.TargetRef == nil || e.TargetRef.Kind != "Pod" || !ready {
 				continue
 			}
-			at := fmt.Sprintf("%s:%d", e.TargetRef.Name, *s.Ports[i].Port)
+			at := fmt.Sprintf("%s%s:%d", scheme, e.TargetRef.Name, *port)
 			proxy := c.base.JoinPath("api/v1/namespaces", c.pools, "pods", at, "proxy")
 			pods = append(pods, enforcer{name: e.TargetRef.Name, url: proxy.String(), client: c.client})
 		}
 	}
 	slices.SortFunc(pods, func(a, b enforcer) int { return cmp.Compare(a.name, b.name) })
 	return slices.CompactFunc(pods, func(a, b enforcer) bool { return a.name == b.name })
+}
+
+// adminPort returns the port where enforcers answer, nil for none, and what the name of
+// a pod begins with for the API server's proxy to speak TLS there.
+func adminPort(ports []discoveryv1.EndpointPort) (scheme string, port *int32) {
+	for _, p := range ports {
+		switch {
+		case p.Name == nil:
+		case *p.Name == v1alpha1.AdminPort:
+			return "", p.Port
+		case *p.Name == v1alpha1.AdminTLSPort:
+			return "https:", p.Port
+		}
+	}
+	return "", nil
 }

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 
+	"k8s.io/client-go/rest"
+
 	"github.com/sluice-dev/sluice/enforcer/report"
 )
 
@@ -18,12 +20,18 @@ type direct struct {
 
 func newDirect(o *Options) (*direct, error) {
 	d := &direct{namespace: o.Namespace}
+	client, err := rest.HTTPClientFor(&rest.Config{
+		Timeout: patience, TLSClientConfig: rest.TLSClientConfig{CAFile: o.CertificateAuthority, ServerName: o.TLSServerName},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--certificate-authority %s: %w", o.CertificateAuthority, err)
+	}
 	for _, text := range o.Enforcers {
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return nil, fmt.Errorf("--enforcer %s: write the URL of its admin port, such as http://127.0.0.1:9090", text)
 		}
-		d.enforcers = append(d.enforcers, enforcer{name: u.Host, url: strings.TrimSuffix(text, "/"), client: &http.Client{Timeout: patience}})
+		d.enforcers = append(d.enforcers, enforcer{name: u.Host, url: strings.TrimSuffix(text, "/"), client: client})
 	}
 	return d, nil
 }

@@ -5,6 +5,7 @@ package plugin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -28,6 +29,10 @@ type Options struct {
 
 	// Enforcers are URLs of admin ports, to be asked in place of those of a cluster.
 	Enforcers []string
+
+	// CertificateAuthority is the path of what the certificates of Enforcers lead to, and
+	// TLSServerName what they are for; by default what the system trusts, and the host.
+	CertificateAuthority, TLSServerName string
 
 	// Output is "" for people and "json" for programs.
 	Output string
@@ -58,6 +63,9 @@ func Run(ctx context.Context, o Options, c Command) error {
 func (o *Options) validate() error {
 	if o.Output != "" && o.Output != outputJSON {
 		return fmt.Errorf("-o %s: use json, or leave it out", o.Output)
+	}
+	if len(o.Enforcers) == 0 && o.CertificateAuthority+o.TLSServerName != "" {
+		return errors.New("--certificate-authority and --tls-server-name go with --enforcer: the kubeconfig has those of the API server")
 	}
 	return nil
 }

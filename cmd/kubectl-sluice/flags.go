@@ -83,6 +83,8 @@ func common(set *pflag.FlagSet, o *plugin.Options) {
 	set.StringVar(&o.Pool, "pool", "default", "`name` of the EnforcerPool to ask when no policy says which")
 	set.StringVar(&o.PoolNamespace, "pool-namespace", plugin.DefaultPoolNamespace, "`namespace` of the operator and its EnforcerPools")
 	set.StringSliceVar(&o.Enforcers, "enforcer", nil, "`URL` of an enforcer's admin port, such as http://127.0.0.1:9090, to be asked in place of those of a cluster; several times for several")
+	set.StringVar(&o.CertificateAuthority, "certificate-authority", "", "`path` of the authority, in PEM, that --enforcer with https is verified by")
+	set.StringVar(&o.TLSServerName, "tls-server-name", "", "`name` that the certificate of --enforcer is for, such as sluice.sluice-system.svc; by default the host of the URL")
 	set.StringVar(&o.Kubeconfig, "kubeconfig", "", "`path` of a kubeconfig; by default $KUBECONFIG or ~/.kube/config")
 	set.StringVar(&o.Context, "context", "", "`name` of a context of the kubeconfig")
 	set.StringVar(&o.As, "as", "", "`user` to impersonate")

@@ -48,11 +48,11 @@ func TestParse(t *testing.T) {
 		"every flag of all commands": {
 			args: []string{
 				"explain", "-f", "policies", "-n", "shop", "-o", "json", "--pool", "p", "--pool-namespace", "s", "--enforcer", "http://a,http://b",
-				"--kubeconfig", "k", "--context", "c", "--as", "jane", "--as-group", "ops",
+				"--certificate-authority", "ca", "--tls-server-name", "t", "--kubeconfig", "k", "--context", "c", "--as", "jane", "--as-group", "ops",
 			},
 			options: plugin.Options{
 				Namespace: "shop", Output: "json", Pool: "p", PoolNamespace: "s", Enforcers: []string{"http://a", "http://b"},
-				Kubeconfig: "k", Context: "c", As: "jane", AsGroups: []string{"ops"},
+				CertificateAuthority: "ca", TLSServerName: "t", Kubeconfig: "k", Context: "c", As: "jane", AsGroups: []string{"ops"},
 			},
 			want: plugin.Explain{Files: "policies", Question: question("", "", requestjson.Request{Method: "GET", Path: "/"})},
 		},
