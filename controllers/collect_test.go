@@ -22,7 +22,8 @@ type pool struct {
 	asked map[string]int    // questions by address
 }
 
-func (p *pool) ask(_ context.Context, address string) answer {
+func (p *pool) ask(_ context.Context, _ string, e discovery.Endpoint) answer {
+	address, _ := e.Address(v1alpha1.AdminPort)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked[address]++

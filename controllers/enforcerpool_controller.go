@@ -31,6 +31,7 @@ type poolReconciler struct {
 	publisher *publisher
 	board     *board
 	collector *collector
+	clients   *clients
 	policies  *trigger
 	events    events.EventRecorder
 	now       func() time.Time
@@ -70,6 +71,7 @@ func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		facts.enforcers = o.enforcers
 	}
 	facts.deployment, facts.rotation, facts.unbuilt = r.applier.build(ctx, &pool, memory.built, facts.enforcers)
+	facts.unbuilt = errors.Join(facts.unbuilt, r.trust(ctx, &pool))
 	if facts.unpublished = r.recall(ctx, req.NamespacedName, memory); facts.unpublished != nil {
 		return r.report(ctx, &pool, memory, facts)
 	}
@@ -154,6 +156,7 @@ func (r *poolReconciler) remember(pool string) *poolMemory {
 // they have.
 func (r *poolReconciler) forget(ctx context.Context, pool string) {
 	r.collector.leave(ctx, pool)
+	r.clients.forget(pool)
 	r.board.forget(pool)
 	r.mu.Lock()
 	defer r.mu.Unlock()

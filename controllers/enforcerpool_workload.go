@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -27,6 +28,9 @@ func (f *poolFacts) progressing() metav1.Condition {
 	d := f.deployment
 	if f.unbuilt != nil {
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonBuildFailed, f.unbuilt.Error()
+		if certificate := (*certificateError)(nil); errors.As(f.unbuilt, &certificate) {
+			c.Reason = v1alpha1.ReasonInvalidCertificateRef
+		}
 		return c
 	}
 	if d == nil {

@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,13 +36,13 @@ func newHTTPClient() *http.Client {
 	}
 }
 
-// fetchState asks the enforcer at an admin address for its state.
-func fetchState(ctx context.Context, client *http.Client, address string) answer {
+// fetchState asks the enforcer at the URL of its admin port for its state.
+func fetchState(ctx context.Context, client *http.Client, url string) answer {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/v1/state", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/state", nil)
 	if err != nil {
-		return answer{problem: "has no usable address: " + address}
+		return answer{problem: "has no usable address: " + url}
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -64,12 +66,29 @@ func fetchState(ctx context.Context, client *http.Client, address string) answer
 // time: they end up in the status of every policy.
 func problemOf(err error) answer {
 	var errno syscall.Errno
+	var unverified *tls.CertificateVerificationError
 	switch {
+	case errors.As(err, &unverified):
+		return answer{problem: unverifiedProblem(unverified.Err)}
 	case errors.As(err, &errno):
 		return answer{problem: "does not answer: " + errno.Error()}
 	case errors.Is(err, context.DeadlineExceeded):
 		return answer{problem: "does not answer: timeout", late: true}
 	default:
 		return answer{problem: "does not answer"}
+	}
+}
+
+// unverifiedProblem says what is wrong with the certificate of an enforcer.
+func unverifiedProblem(err error) string {
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &name):
+		return "shows a certificate that is not for " + name.Host
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "shows a certificate that has expired, or is not valid yet"
+	default:
+		return "shows a certificate that does not lead to ca.crt of the pool's Secret"
 	}
 }

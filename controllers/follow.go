@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/enforcer/discovery"
 )
 
@@ -105,13 +104,8 @@ func (f *follower) askAll(ctx context.Context, members []discovery.Endpoint) map
 	var asking errgroup.Group
 	asking.SetLimit(asksAtOnce)
 	for i, m := range members {
-		address, ok := m.Address(v1alpha1.AdminPort)
-		if !ok {
-			list[i] = answer{problem: "has no port named " + v1alpha1.AdminPort}
-			continue
-		}
 		asking.Go(func() error {
-			list[i] = f.ask(ctx, address)
+			list[i] = f.ask(ctx, f.pool, m)
 			return nil
 		})
 	}

@@ -62,7 +62,7 @@ type Options struct {
 	DefaultPool bool
 
 	// HTTP asks the enforcers for their state; nil: a client that follows no
-	// redirects and uses no proxy.
+	// redirects and uses no proxy. Its Transport is an *http.Transport, or nil.
 	HTTP *http.Client
 
 	// Now reads the clock; nil: time.Now.
@@ -86,9 +86,10 @@ func ManagerOptions(namespace string) (ctrl.Options, error) {
 	}
 	own := map[string]cache.Config{namespace: {}}
 	cached := map[client.Object]cache.ByObject{&v1alpha1.EnforcerPool{}: {Namespaces: own}}
-	for _, o := range append(workload.Kinds(), &corev1.ConfigMap{}, &corev1.Secret{}) {
+	for _, o := range append(workload.Kinds(), &corev1.ConfigMap{}) {
 		cached[o] = cache.ByObject{Namespaces: own, Label: labels.NewSelector().Add(*ofAnyPool)}
 	}
+	cached[&corev1.Secret{}] = cache.ByObject{Namespaces: own} // others make those that spec.tls names
 	return ctrl.Options{Scheme: scheme, Cache: cache.Options{ByObject: cached}}, nil
 }
 
@@ -116,11 +117,12 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 			return err
 		}
 	}
+	clients := newClients(o.HTTP)
 	collector := &collector{
 		namespace: o.Namespace,
 		board:     board,
 		discover:  o.Discover,
-		ask:       func(ctx context.Context, address string) answer { return fetchState(ctx, o.HTTP, address) },
+		ask:       clients.ask,
 		now:       o.Now,
 		policies:  policies,
 		pools:     pools,
@@ -134,6 +136,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		applier:   &applier{client: mgr.GetClient(), live: mgr.GetAPIReader(), image: o.Image, random: rand.Reader},
 		board:     board,
 		collector: collector,
+		clients:   clients,
 		policies:  policies,
 		events:    recorder,
 		now:       o.Now,
@@ -187,7 +190,8 @@ var notOnlyStatus = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 
 // setup has a pool reconciled when its spec changes, when one of its policies
 // comes, changes or goes (also to another pool), when what belongs to it changes,
-// when its enforcers do, and when the labels of namespaces change that it selects by.
+// when its enforcers or certificates do, and when the labels of namespaces change that
+// it selects by.
 func (r *poolReconciler) setup(mgr ctrl.Manager, namespace string, pools *trigger) error {
 	toPool := func(_ context.Context, o client.Object) []reconcile.Request {
 		name := o.(*v1alpha1.RateLimitPolicy).Pool()
@@ -206,6 +210,7 @@ func (r *poolReconciler) setup(mgr ctrl.Manager, namespace string, pools *trigge
 	}
 	return pool.
 		Watches(&v1alpha1.RateLimitPolicy{}, handler.EnqueueRequestsFromMapFunc(toPool), builder.WithPredicates(specChanges)).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.certified)).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.selecting), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(pools).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).

@@ -36,7 +36,7 @@ const (
 	// enforcers somebody else runs does not have it.
 	//
 	// Reasons for True: RolledOut, RollingOut.
-	// Reasons for False: BuildFailed, Stuck.
+	// Reasons for False: BuildFailed, InvalidCertificateRef, Stuck.
 	ConditionProgressing = "Progressing"
 
 	// ConditionReady sums the others up, for kstatus, Argo CD, Flux and kubectl
@@ -109,6 +109,10 @@ const (
 	// ReasonBuildFailed: the API server refused something that belongs to the pool;
 	// the message says what, and why.
 	ReasonBuildFailed = "BuildFailed"
+
+	// ReasonInvalidCertificateRef: spec.tls names something that is not there, or holds
+	// no certificate of use; the message names both.
+	ReasonInvalidCertificateRef = "InvalidCertificateRef"
 
 	// ReasonApart: some enforcers have not heard each other for seconds, so they do
 	// not share what they count; the message names them.

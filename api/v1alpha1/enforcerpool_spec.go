@@ -9,7 +9,7 @@ import (
 // enforcers; fields named as in a Deployment, for another one; or serviceName
 // instead of them, for enforcers that somebody else runs.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.serviceName) || !(has(self.replicas) || has(self.autoscaling) || has(self.image) || has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.resources) || has(self.nodeSelector) || has(self.tolerations) || has(self.affinity) || has(self.topologySpreadConstraints) || has(self.priorityClassName) || has(self.maxKeys) || has(self.trustedProxies) || has(self.gossipKeyRotation))",message="serviceName is for enforcers that somebody else runs, and every other field but allowedNamespaces for those that the operator runs: leave serviceName out, or those fields"
+// +kubebuilder:validation:XValidation:rule="!has(self.serviceName) || !(has(self.replicas) || has(self.autoscaling) || has(self.image) || has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.resources) || has(self.nodeSelector) || has(self.tolerations) || has(self.affinity) || has(self.topologySpreadConstraints) || has(self.priorityClassName) || has(self.maxKeys) || has(self.trustedProxies) || has(self.gossipKeyRotation) || (has(self.tls) && has(self.tls.clientValidation)))",message="serviceName is for enforcers that somebody else runs, and every other field but allowedNamespaces and tls.secretName for those that the operator runs: leave serviceName out, or those fields"
 // +kubebuilder:validation:XValidation:rule="!(has(self.replicas) && has(self.autoscaling))",message="replicas and autoscaling exclude each other: leave replicas out, and say autoscaling.minReplicas and maxReplicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.resources) || (has(self.resources.requests) && 'cpu' in self.resources.requests) || (has(self.resources.limits) && 'cpu' in self.resources.limits)",message="autoscaling goes by the part of the requested CPU that is used: say resources.requests.cpu, such as 500m, or leave resources out"
 type EnforcerPoolSpec struct {
@@ -23,7 +23,8 @@ type EnforcerPoolSpec struct {
 	// ServiceName says that somebody else runs the pool's enforcers: the operator
 	// builds nothing, and removes what it had built but for the gossip keys. It names
 	// the headless Service, in the pool's namespace, whose EndpointSlices list the
-	// enforcers; it has the ports "gossip" and "admin". Enforcers that look for
+	// enforcers; it has the ports "gossip" and "admin", or "admin-tls" where that speaks
+	// TLS, verified by tls.secretName. Enforcers that look for
 	// NAME-enforcers find another Service with --peers=kubernetes:SERVICE.
 	//
 	// +optional
@@ -129,6 +130,12 @@ type EnforcerPoolSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	TrustedProxies []Network `json:"trustedProxies,omitempty"`
+
+	// TLS has the ports rls, http and admin speak TLS; by default they speak plain text.
+	// An enforcer speaks one or the other, so proxies have to change with the pool.
+	//
+	// +optional
+	TLS *TLS `json:"tls,omitempty"`
 
 	// GossipKeyRotation has the key that seals what enforcers tell each other
 	// replaced whenever this text changes to another one, such as a date. The old key

@@ -131,6 +131,9 @@ func TestHelpFitsATerminal(t *testing.T) {
 func TestTheOperatorsArgumentsAreTaken(t *testing.T) {
 	pool := &v1alpha1.EnforcerPool{Spec: v1alpha1.EnforcerPoolSpec{
 		MaxKeys: new(int32(5000)), TrustedProxies: []v1alpha1.Network{"203.0.113.0/24", "2001:db8::/32"},
+		TLS: &v1alpha1.TLS{SecretName: "t", ClientValidation: &v1alpha1.ClientValidation{
+			CACertificateRefs: []v1alpha1.CACertificateRef{{Kind: "ConfigMap", Name: "a"}, {Kind: "Secret", Name: "b"}},
+		}},
 	}}
 	pool.Namespace, pool.Name = "limits", "edge"
 	objects, _ := workload.Objects(workload.Input{Pool: pool})
@@ -145,10 +148,10 @@ func TestTheOperatorsArgumentsAreTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := f.options
-	if o.PoolNamespace != "limits" || o.PoolName != "edge" || o.Node != "edge-1" || o.MaxKeys != 5000 || len(o.TrustedProxies) != 2 {
+	if o.PoolNamespace != "limits" || o.PoolName != "edge" || o.Node != "edge-1" || o.MaxKeys != 5000 || len(o.TrustedProxies) != 2 || len(o.TLSClientCAFiles) != 2 {
 		t.Errorf("options %+v", o)
 	}
-	for _, folder := range []string{o.Journal, filepath.Dir(o.GossipKeyFile)} {
+	for _, folder := range []string{o.Journal, filepath.Dir(o.GossipKeyFile), filepath.Dir(o.TLSCertFile), filepath.Dir(o.TLSPrivateKeyFile), filepath.Dir(o.TLSClientCAFiles[1])} {
 		if !slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == folder }) {
 			t.Errorf("nothing is mounted at %s", folder)
 		}

@@ -69,12 +69,12 @@ func (in Input) pod() corev1.PodSpec {
 		PriorityClassName:         spec.PriorityClassName,
 		TopologySpreadConstraints: in.topologySpread(),
 		Containers:                []corev1.Container{in.container()},
-		Volumes: []corev1.Volume{
+		Volumes: append([]corev1.Volume{
 			{Name: "journal", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 			{Name: "gossip-keys", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
 				SecretName: KeySecret(in.Pool), DefaultMode: new(int32(0o440)),
 			}}},
-		},
+		}, in.tlsVolumes()...),
 	}
 }
 
@@ -91,29 +91,33 @@ func (in Input) container() corev1.Container {
 		Ports: []corev1.ContainerPort{
 			{Name: portRLS, ContainerPort: numberRLS, Protocol: corev1.ProtocolTCP},
 			{Name: portHTTP, ContainerPort: numberHTTP, Protocol: corev1.ProtocolTCP},
-			{Name: portAdmin, ContainerPort: numberAdmin, Protocol: corev1.ProtocolTCP},
+			{Name: in.adminPort(), ContainerPort: numberAdmin, Protocol: corev1.ProtocolTCP},
 			{Name: portGossip, ContainerPort: numberGossip, Protocol: corev1.ProtocolUDP},
 			{Name: portGossipTCP, ContainerPort: numberGossip, Protocol: corev1.ProtocolTCP},
 		},
 		Resources: resources,
 		// The first document may take a while on a slow API server, and is no reason to
 		// begin again; an enforcer that is stuck is.
-		LivenessProbe:  &corev1.Probe{ProbeHandler: get("/healthz"), PeriodSeconds: 10, FailureThreshold: 3},
-		ReadinessProbe: &corev1.Probe{ProbeHandler: get("/readyz"), PeriodSeconds: 1, FailureThreshold: 1},
+		LivenessProbe:  &corev1.Probe{ProbeHandler: in.get("/healthz"), PeriodSeconds: 10, FailureThreshold: 3},
+		ReadinessProbe: &corev1.Probe{ProbeHandler: in.get("/readyz"), PeriodSeconds: 1, FailureThreshold: 1},
 		Lifecycle:      &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: noticeSeconds}}},
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
-		VolumeMounts: []corev1.VolumeMount{
+		VolumeMounts: append([]corev1.VolumeMount{
 			{Name: "journal", MountPath: journalFolder},
 			{Name: "gossip-keys", MountPath: keyFolder, ReadOnly: true},
-		},
+		}, in.tlsMounts()...),
 	}
 }
 
-func get(path string) corev1.ProbeHandler {
-	return corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromString(portAdmin)}}
+func (in Input) get(path string) corev1.ProbeHandler {
+	action := &corev1.HTTPGetAction{Path: path, Port: intstr.FromString(in.adminPort())}
+	if in.Pool.Spec.TLS != nil {
+		action.Scheme = corev1.URISchemeHTTPS // which verifies nothing
+	}
+	return corev1.ProbeHandler{HTTPGet: action}
 }
 
 func (in Input) args() []string {
@@ -130,7 +134,7 @@ func (in Input) args() []string {
 	if networks := in.Pool.Spec.TrustedProxies; networks != nil {
 		args = append(args, "--trusted-proxies="+join(networks))
 	}
-	return args
+	return append(args, in.tlsArgs()...)
 }
 
 func join(networks []v1alpha1.Network) string {

@@ -7,8 +7,12 @@ import (
 )
 
 // membersService lists the members of the pool, ready or not: enforcers find each
-// other here, and the manager finds them.
+// other here, and the manager finds them. Each pod has one of the two admin ports. A
+// Service has no number twice, so the second has one that means nothing: nobody asks a
+// headless Service itself.
 func (in Input) membersService() *corev1.Service {
+	adminTLS := servicePort(portAdminTLS, numberAdminTLS, corev1.ProtocolTCP)
+	adminTLS.AppProtocol = new("https")
 	return &corev1.Service{ObjectMeta: in.meta(), Spec: corev1.ServiceSpec{
 		ClusterIP: corev1.ClusterIPNone,
 		Selector:  podLabels(in.Pool),
@@ -16,6 +20,7 @@ func (in Input) membersService() *corev1.Service {
 			servicePort(portGossip, numberGossip, corev1.ProtocolUDP),
 			servicePort(portGossipTCP, numberGossip, corev1.ProtocolTCP),
 			servicePort(portAdmin, numberAdmin, corev1.ProtocolTCP),
+			adminTLS,
 		},
 	}}
 }
@@ -24,6 +29,9 @@ func (in Input) membersService() *corev1.Service {
 func (in Input) frontService() *corev1.Service {
 	rls, http := servicePort(portRLS, numberRLS, corev1.ProtocolTCP), servicePort(portHTTP, numberHTTP, corev1.ProtocolTCP)
 	rls.AppProtocol, http.AppProtocol = new("kubernetes.io/h2c"), new("http")
+	if in.Pool.Spec.TLS != nil {
+		rls.AppProtocol, http.AppProtocol = new("https"), new("https")
+	}
 	return &corev1.Service{ObjectMeta: Meta(in.Pool, in.Pool.FrontService()), Spec: corev1.ServiceSpec{
 		Selector: podLabels(in.Pool),
 		Ports:    []corev1.ServicePort{rls, http},

@@ -25,6 +25,7 @@ const (
 	portRLS       = "rls"
 	portHTTP      = "http"
 	portAdmin     = v1alpha1.AdminPort
+	portAdminTLS  = v1alpha1.AdminTLSPort
 	portGossip    = "gossip"
 	portGossipTCP = "gossip-tcp"
 
@@ -32,6 +33,8 @@ const (
 	numberHTTP   = 8080
 	numberAdmin  = 9090
 	numberGossip = 7946
+
+	numberAdminTLS = 9443 // of the Service; a pod has numberAdmin
 )
 
 // Labels that every pool has in common.

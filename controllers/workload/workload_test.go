@@ -152,31 +152,44 @@ func TestSelectorsMeetThePods(t *testing.T) {
 	}
 }
 
-// What Services and the NetworkPolicy lead to are ports of the container.
+// What Services and the NetworkPolicy lead to are ports of the container, which has one
+// of the two for admin.
 func TestPortsLeadSomewhere(t *testing.T) {
-	in := Input{Pool: pool("default", v1alpha1.EnforcerPoolSpec{})}
-	open := map[string]corev1.ContainerPort{}
-	for _, p := range in.container().Ports {
-		open[p.Name] = p
-	}
-	for _, service := range []*corev1.Service{in.membersService(), in.frontService()} {
-		for _, p := range service.Spec.Ports {
-			if to := open[p.TargetPort.StrVal]; to.Protocol != p.Protocol || to.ContainerPort != p.Port {
-				t.Errorf("port %s of Service %s leads to %v", p.Name, service.Name, to)
+	for _, tc := range []struct {
+		tls         *v1alpha1.TLS
+		wantNowhere string
+	}{
+		{nil, "admin-tls"},
+		{&v1alpha1.TLS{SecretName: "t"}, "admin"},
+	} {
+		in := Input{Pool: pool("default", v1alpha1.EnforcerPoolSpec{TLS: tc.tls})}
+		open := map[string]corev1.ContainerPort{}
+		for _, p := range in.container().Ports {
+			open[p.Name] = p
+		}
+		for _, service := range []*corev1.Service{in.membersService(), in.frontService()} {
+			for _, p := range service.Spec.Ports {
+				to, ok := open[p.TargetPort.StrVal]
+				if p.Name == portAdminTLS {
+					p.Port = numberAdmin // its own means nothing
+				}
+				if ok == (p.Name == tc.wantNowhere) || ok && (to.Protocol != p.Protocol || to.ContainerPort != p.Port) {
+					t.Errorf("port %s of Service %s leads to %v", p.Name, service.Name, to)
+				}
 			}
 		}
-	}
-	want := map[string]bool{}
-	for name, p := range open {
-		want[fmt.Sprint(p.Protocol, p.ContainerPort)] = !strings.HasPrefix(name, "gossip")
-	}
-	forAll := map[string]bool{}
-	for _, rule := range in.networkPolicy().Spec.Ingress {
-		for _, p := range rule.Ports {
-			forAll[fmt.Sprint(*p.Protocol, p.Port)] = len(rule.From) == 0
+		want := map[string]bool{}
+		for name, p := range open {
+			want[fmt.Sprint(p.Protocol, p.ContainerPort)] = !strings.HasPrefix(name, "gossip")
 		}
-	}
-	if diff := cmp.Diff(want, forAll); diff != "" {
-		t.Errorf("ports, and whether everybody may use them (-want +got):\n%s", diff)
+		forAll := map[string]bool{}
+		for _, rule := range in.networkPolicy().Spec.Ingress {
+			for _, p := range rule.Ports {
+				forAll[fmt.Sprint(*p.Protocol, p.Port)] = len(rule.From) == 0
+			}
+		}
+		if diff := cmp.Diff(want, forAll); diff != "" {
+			t.Errorf("ports, and whether everybody may use them (-want +got):\n%s", diff)
+		}
 	}
 }

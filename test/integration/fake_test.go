@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -23,6 +24,7 @@ type fakeEnforcer struct {
 	w       *world
 	name    string
 	address string
+	tls     *tls.Config // nil: it speaks plain text
 
 	loading sync.Mutex // held while load is under way; taken before mu
 
@@ -69,7 +71,10 @@ func (e *fakeEnforcer) start() {
 	defer e.mu.Unlock()
 	e.address = listener.Addr().String()
 	e.started, e.document, e.digest = time.Now(), nil, ""
-	e.server = &http.Server{Handler: e}
+	e.server = &http.Server{Handler: e, TLSConfig: e.tls}
+	if e.tls != nil {
+		listener = tls.NewListener(listener, e.tls)
+	}
 	go func(s *http.Server) { _ = s.Serve(listener) }(e.server)
 }
 
