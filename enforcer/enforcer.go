@@ -172,9 +172,14 @@ func (e *Enforcer) serve() error {
 	}
 	decider := decider{e.engine, e.clock}
 	const mutual, oneWay = true, false
-	e.rls = rls.New(rls.Options{Decider: decider, Observe: latency.Observer("rls"), TLS: e.tls.Config(mutual, "h2")})
+	rlsTLS, httpTLS := e.tls.Config(mutual, "h2"), e.tls.Config(mutual, "h2", "http/1.1")
+	if e.opts.TLSPermissive {
+		e.listeners.rls, rlsTLS = certificate.Either(e.listeners.rls, rlsTLS), nil
+		e.listeners.http, httpTLS = certificate.Either(e.listeners.http, e.tls.Config(mutual, "http/1.1")), nil
+	}
+	e.rls = rls.New(rls.Options{Decider: decider, Observe: latency.Observer("rls"), TLS: rlsTLS})
 	e.grpc = e.rls.GRPC()
-	e.http = newHTTPServer(e.tls.Config(mutual, "h2", "http/1.1"), httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, TrustedProxies: e.opts.TrustedProxies, Observe: latency.Observer("http")}))
+	e.http = newHTTPServer(httpTLS, httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, TrustedProxies: e.opts.TrustedProxies, Observe: latency.Observer("http")}))
 	// Neither probes nor the API server's proxy have a certificate to show.
 	e.admin = newHTTPServer(e.tls.Config(oneWay, "h2", "http/1.1"), admin.New(admin.Options{Registry: registry, Ready: e.ready, State: e.state, Inspect: inspector{e}}))
 	return nil

@@ -379,7 +379,7 @@ func TestWhatIsWrongWithOptionsIsNamed(t *testing.T) {
 			enforcer.Options{Policies: good, TLSCertFile: "c"}, []string{"--tls-cert-file and --tls-private-key-file go together: name both, or neither"},
 		},
 		"clients with certificates at a server without": {
-			enforcer.Options{Policies: good, TLSClientCAFiles: []string{"a"}}, []string{"--tls-client-ca-file goes with --tls-cert-file and --tls-private-key-file"},
+			enforcer.Options{Policies: good, TLSClientCAFiles: []string{"a"}}, []string{"--tls-client-ca-file and --tls-permissive go with --tls-cert-file"},
 		},
 		"a certificate that is none": {
 			enforcer.Options{Policies: good, TLSCertFile: good, TLSPrivateKeyFile: good},

@@ -79,6 +79,10 @@ type Options struct {
 	// They go with TLSCertFile. Empty means that everybody is answered.
 	TLSClientCAFiles []string
 
+	// TLSPermissive has RLS and HTTP take plain text as well, from anybody, while proxies
+	// change over one by one. It goes with TLSCertFile.
+	TLSPermissive bool
+
 	// TrustedProxies are the networks whose X-Forwarded-* and X-Original-* fields
 	// forward auth believes; nil means loopback, link-local and private networks.
 	TrustedProxies []netip.Prefix
@@ -134,8 +138,8 @@ func (o *Options) validate() error {
 	if (o.TLSCertFile == "") != (o.TLSPrivateKeyFile == "") {
 		wrong("--tls-cert-file and --tls-private-key-file go together: name both, or neither")
 	}
-	if len(o.TLSClientCAFiles) > 0 && o.TLSCertFile == "" {
-		wrong("--tls-client-ca-file goes with --tls-cert-file and --tls-private-key-file: add those, or leave it out")
+	if (len(o.TLSClientCAFiles) > 0 || o.TLSPermissive) && o.TLSCertFile == "" {
+		wrong("--tls-client-ca-file and --tls-permissive go with --tls-cert-file and --tls-private-key-file: add those, or leave them out")
 	}
 	if o.MaxKeys < account.MinKeys || o.MaxKeys > account.MostKeys {
 		wrong("--max-keys %d: use %d to %d", o.MaxKeys, account.MinKeys, account.MostKeys)

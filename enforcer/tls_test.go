@@ -19,6 +19,7 @@ import (
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/sluice-dev/sluice/enforcer"
 	"github.com/sluice-dev/sluice/internal/certtest"
@@ -27,9 +28,9 @@ import (
 // serverName is what the certificates of these tests are for.
 const serverName = "sluice.sluice-system.svc"
 
-// startTLS runs an enforcer that speaks TLS, with the files in folder, until the test
-// ends, and returns when it is ready.
-func startTLS(t *testing.T, folder string, authority, clients *certtest.Authority) *running {
+// startTLS runs an enforcer that speaks TLS, or either on some ports, with the files in
+// folder, until the test ends, and returns when it is ready.
+func startTLS(t *testing.T, folder string, either bool, authority, clients *certtest.Authority) *running {
 	t.Helper()
 	policies := filepath.Join(folder, "web.yaml")
 	writePolicy(t, policies, perHour(5))
@@ -37,7 +38,7 @@ func startTLS(t *testing.T, folder string, authority, clients *certtest.Authorit
 	writePolicy(t, filepath.Join(folder, "clients.crt"), string(clients.PEM))
 	e := launch(t, enforcer.Options{
 		Policies: policies, Node: "n", TLSCertFile: filepath.Join(folder, "tls.crt"), TLSPrivateKeyFile: filepath.Join(folder, "tls.key"),
-		TLSClientCAFiles: []string{filepath.Join(folder, "clients.crt")},
+		TLSClientCAFiles: []string{filepath.Join(folder, "clients.crt")}, TLSPermissive: either,
 	})
 	e.eventually("ready", func() error {
 		_, err := fetch(t, "https://"+e.Admin+"/readyz", authority.Client(serverName))
@@ -69,9 +70,9 @@ func fetch(t *testing.T, url string, config *tls.Config) (string, error) {
 }
 
 // dial connects to RLS; it counts connections.
-func (r *running) dial(config *tls.Config, connections *atomic.Int32) rlsv3.RateLimitServiceClient {
+func (r *running) dial(c credentials.TransportCredentials, connections *atomic.Int32) rlsv3.RateLimitServiceClient {
 	r.t.Helper()
-	conn, err := grpc.NewClient(r.RLS, grpc.WithTransportCredentials(credentials.NewTLS(config)),
+	conn, err := grpc.NewClient(r.RLS, grpc.WithTransportCredentials(c),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			connections.Add(1)
 			return new(net.Dialer).DialContext(ctx, "tcp", address)
@@ -90,14 +91,14 @@ func tenant(name string) []*ratelimitv3.RateLimitDescriptor {
 
 func TestProxiesShowCertificatesAndProbesDoNot(t *testing.T) {
 	authority, clients := certtest.New(t), certtest.New(t)
-	e := startTLS(t, t.TempDir(), authority, clients)
+	e := startTLS(t, t.TempDir(), false, authority, clients)
 	envoy, nobody := authority.Client(serverName, clients.Issue("envoy")), authority.Client(serverName)
 	var connections atomic.Int32
 	call := &rlsv3.RateLimitRequest{Domain: "elsewhere", Descriptors: tenant("acme")}
-	if _, err := e.dial(envoy, &connections).ShouldRateLimit(t.Context(), call); err != nil {
+	if _, err := e.dial(credentials.NewTLS(envoy), &connections).ShouldRateLimit(t.Context(), call); err != nil {
 		t.Errorf("RLS with a certificate: %v", err)
 	}
-	if _, err := e.dial(nobody, &connections).ShouldRateLimit(t.Context(), call); err == nil {
+	if _, err := e.dial(credentials.NewTLS(nobody), &connections).ShouldRateLimit(t.Context(), call); err == nil {
 		t.Error("RLS answers a client without a certificate")
 	}
 	if _, err := fetch(t, "https://"+e.HTTP+"/v1/auth/web", envoy); err != nil {
@@ -117,11 +118,36 @@ func TestProxiesShowCertificatesAndProbesDoNot(t *testing.T) {
 	}
 }
 
+// While proxies change over, those that have and those that have not are answered.
+func TestProxiesChangeOneByOne(t *testing.T) {
+	authority, clients := certtest.New(t), certtest.New(t)
+	e := startTLS(t, t.TempDir(), true, authority, clients)
+	changed, half := authority.Client(serverName, clients.Issue("envoy")), authority.Client(serverName)
+	var connections atomic.Int32
+	call := &rlsv3.RateLimitRequest{Domain: "elsewhere", Descriptors: tenant("acme")}
+	for name, c := range map[string]credentials.TransportCredentials{"changed": credentials.NewTLS(changed), "not changed": insecure.NewCredentials()} {
+		if _, err := e.dial(c, &connections).ShouldRateLimit(t.Context(), call); err != nil {
+			t.Errorf("RLS by a proxy that has %s: %v", name, err)
+		}
+	}
+	if _, err := e.dial(credentials.NewTLS(half), &connections).ShouldRateLimit(t.Context(), call); err == nil {
+		t.Error("RLS answers a client that speaks TLS without a certificate")
+	}
+	for _, url := range []string{"https://" + e.HTTP, "http://" + e.HTTP} {
+		if _, err := fetch(t, url+"/v1/auth/web", changed); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	if _, err := fetch(t, "http://"+e.Admin+"/readyz", nil); err == nil {
+		t.Error("admin answers plain text")
+	}
+}
+
 func TestACertificateIsReplacedUnderACall(t *testing.T) {
 	folder, authority, clients := t.TempDir(), certtest.New(t), certtest.New(t)
-	e := startTLS(t, folder, authority, clients)
+	e := startTLS(t, folder, false, authority, clients)
 	var connections atomic.Int32
-	proxy := e.dial(authority.Client(serverName, clients.Issue("envoy")), &connections)
+	proxy := e.dial(credentials.NewTLS(authority.Client(serverName, clients.Issue("envoy"))), &connections)
 	call := &rlsv3.RateLimitRequest{Domain: "web", Descriptors: tenant("acme")}
 	if _, err := proxy.ShouldRateLimit(t.Context(), call); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 // enforcers; fields named as in a Deployment, for another one; or serviceName
 // instead of them, for enforcers that somebody else runs.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.serviceName) || !(has(self.replicas) || has(self.autoscaling) || has(self.image) || has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.resources) || has(self.nodeSelector) || has(self.tolerations) || has(self.affinity) || has(self.topologySpreadConstraints) || has(self.priorityClassName) || has(self.maxKeys) || has(self.trustedProxies) || has(self.gossipKeyRotation) || (has(self.tls) && has(self.tls.clientValidation)))",message="serviceName is for enforcers that somebody else runs, and every other field but allowedNamespaces and tls.secretName for those that the operator runs: leave serviceName out, or those fields"
+// +kubebuilder:validation:XValidation:rule="!has(self.serviceName) || !(has(self.replicas) || has(self.autoscaling) || has(self.image) || has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.resources) || has(self.nodeSelector) || has(self.tolerations) || has(self.affinity) || has(self.topologySpreadConstraints) || has(self.priorityClassName) || has(self.maxKeys) || has(self.trustedProxies) || has(self.gossipKeyRotation) || (has(self.tls) && (has(self.tls.clientValidation) || has(self.tls.mode))))",message="serviceName is for enforcers that somebody else runs, and every other field but allowedNamespaces and tls.secretName for those that the operator runs: leave serviceName out, or those fields"
 // +kubebuilder:validation:XValidation:rule="!(has(self.replicas) && has(self.autoscaling))",message="replicas and autoscaling exclude each other: leave replicas out, and say autoscaling.minReplicas and maxReplicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.resources) || (has(self.resources.requests) && 'cpu' in self.resources.requests) || (has(self.resources.limits) && 'cpu' in self.resources.limits)",message="autoscaling goes by the part of the requested CPU that is used: say resources.requests.cpu, such as 500m, or leave resources out"
 type EnforcerPoolSpec struct {
@@ -132,7 +132,7 @@ type EnforcerPoolSpec struct {
 	TrustedProxies []Network `json:"trustedProxies,omitempty"`
 
 	// TLS has the ports rls, http and admin speak TLS; by default they speak plain text.
-	// An enforcer speaks one or the other, so proxies have to change with the pool.
+	// While proxies change over, tls.mode is Permissive.
 	//
 	// +optional
 	TLS *TLS `json:"tls,omitempty"`

@@ -14,6 +14,15 @@ type TLS struct {
 	// +kubebuilder:validation:MaxLength=253
 	SecretName string `json:"secretName"`
 
+	// Mode is Strict, or Permissive while proxies change over one by one: the ports rls
+	// and http then take plain text as well, from anybody. A pool that goes from plain
+	// text to Permissive, and to Strict when the last proxy speaks TLS, refuses nobody on
+	// the way. By default it is Strict.
+	//
+	// +optional
+	// +kubebuilder:validation:Enum=Strict;Permissive
+	Mode TLSMode `json:"mode,omitempty"`
+
 	// ClientValidation has the ports rls and http answer only proxies that show a
 	// certificate (mTLS). The port admin answers everybody, as probes have none. By
 	// default nobody is asked for one.
@@ -21,6 +30,15 @@ type TLS struct {
 	// +optional
 	ClientValidation *ClientValidation `json:"clientValidation,omitempty"`
 }
+
+// TLSMode says what a port takes.
+type TLSMode string
+
+// Values of TLS.Mode.
+const (
+	TLSStrict     TLSMode = "Strict"
+	TLSPermissive TLSMode = "Permissive"
+)
 
 // ClientValidation says whose certificates clients may show, in the words of the
 // Gateway API.

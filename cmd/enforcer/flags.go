@@ -65,6 +65,7 @@ func parse(args []string, env func(string) (string, bool), out io.Writer) (*flag
 	set.StringVar(&o.TLSCertFile, "tls-cert-file", "", "`path` of a certificate in PEM, with those that lead to its authority: the ports http, rls and admin speak TLS; changes are read within seconds (default: plain text)")
 	set.StringVar(&o.TLSPrivateKeyFile, "tls-private-key-file", "", "`path` of the certificate's key in PEM")
 	set.StringSliceVar(&o.TLSClientCAFiles, "tls-client-ca-file", nil, "`paths` of certificates of authorities, in PEM, separated by commas: the ports http and rls answer only clients with a certificate of one of them (default: everybody)")
+	set.BoolVar(&o.TLSPermissive, "tls-permissive", false, "have the ports http and rls take plain text as well, from anybody, while proxies change over to TLS")
 	set.StringVar(&o.Journal, "journal", "", "`folder` that keeps the last policies and peers, to start with while the API server is away; needs --pool-namespace")
 	set.IntVar(&o.MaxKeys, "max-keys", account.DefaultMaxKeys, "most clients that are counted at a time, at about 80 bytes each; beyond it those nearest to unused are forgotten")
 	set.BoolVar(&f.version, "version", false, "print the version and exit")

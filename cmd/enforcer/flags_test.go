@@ -43,12 +43,12 @@ func TestParse(t *testing.T) {
 		},
 		"every flag": {
 			args: strings.Fields("--pool-namespace n --pool-name p --kubeconfig k --peers a:1,b:2 --node-name x " +
-				"--http-listen :1 --rls-listen :2 --gossip-listen :3 --admin-listen :4 --trusted-proxies 203.0.113.0/24,fd00::/8 --gossip-key-file g --tls-cert-file c --tls-private-key-file p --tls-client-ca-file a,b --journal j --max-keys 1000"),
+				"--http-listen :1 --rls-listen :2 --gossip-listen :3 --admin-listen :4 --trusted-proxies 203.0.113.0/24,fd00::/8 --gossip-key-file g --tls-cert-file c --tls-private-key-file p --tls-client-ca-file a,b --tls-permissive --journal j --max-keys 1000"),
 			want: enforcer.Options{
 				PoolNamespace: "n", PoolName: "p", Kubeconfig: "k", Peers: "a:1,b:2", Node: "x",
 				HTTPListen: ":1", RLSListen: ":2", GossipListen: ":3", AdminListen: ":4",
 				TrustedProxies: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("fd00::/8")},
-				TLSCertFile:    "c", TLSPrivateKeyFile: "p", TLSClientCAFiles: []string{"a", "b"},
+				TLSCertFile:    "c", TLSPrivateKeyFile: "p", TLSClientCAFiles: []string{"a", "b"}, TLSPermissive: true,
 				GossipKeyFile: "g", Journal: "j", MaxKeys: 1000,
 			},
 		},
@@ -131,7 +131,7 @@ func TestHelpFitsATerminal(t *testing.T) {
 func TestTheOperatorsArgumentsAreTaken(t *testing.T) {
 	pool := &v1alpha1.EnforcerPool{Spec: v1alpha1.EnforcerPoolSpec{
 		MaxKeys: new(int32(5000)), TrustedProxies: []v1alpha1.Network{"203.0.113.0/24", "2001:db8::/32"},
-		TLS: &v1alpha1.TLS{SecretName: "t", ClientValidation: &v1alpha1.ClientValidation{
+		TLS: &v1alpha1.TLS{SecretName: "t", Mode: v1alpha1.TLSPermissive, ClientValidation: &v1alpha1.ClientValidation{
 			CACertificateRefs: []v1alpha1.CACertificateRef{{Kind: "ConfigMap", Name: "a"}, {Kind: "Secret", Name: "b"}},
 		}},
 	}}
@@ -148,7 +148,7 @@ func TestTheOperatorsArgumentsAreTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := f.options
-	if o.PoolNamespace != "limits" || o.PoolName != "edge" || o.Node != "edge-1" || o.MaxKeys != 5000 || len(o.TrustedProxies) != 2 || len(o.TLSClientCAFiles) != 2 {
+	if o.PoolNamespace != "limits" || o.PoolName != "edge" || o.Node != "edge-1" || o.MaxKeys != 5000 || len(o.TrustedProxies) != 2 || len(o.TLSClientCAFiles) != 2 || !o.TLSPermissive {
 		t.Errorf("options %+v", o)
 	}
 	for _, folder := range []string{o.Journal, filepath.Dir(o.GossipKeyFile), filepath.Dir(o.TLSCertFile), filepath.Dir(o.TLSPrivateKeyFile), filepath.Dir(o.TLSClientCAFiles[1])} {

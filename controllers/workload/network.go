@@ -4,6 +4,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
 // membersService lists the members of the pool, ready or not: enforcers find each
@@ -29,7 +31,7 @@ func (in Input) membersService() *corev1.Service {
 func (in Input) frontService() *corev1.Service {
 	rls, http := servicePort(portRLS, numberRLS, corev1.ProtocolTCP), servicePort(portHTTP, numberHTTP, corev1.ProtocolTCP)
 	rls.AppProtocol, http.AppProtocol = new("kubernetes.io/h2c"), new("http")
-	if in.Pool.Spec.TLS != nil {
+	if tls := in.Pool.Spec.TLS; tls != nil && tls.Mode != v1alpha1.TLSPermissive {
 		rls.AppProtocol, http.AppProtocol = new("https"), new("https")
 	}
 	return &corev1.Service{ObjectMeta: Meta(in.Pool, in.Pool.FrontService()), Spec: corev1.ServiceSpec{

@@ -31,6 +31,9 @@ func (in Input) tlsArgs() []string {
 		"--tls-cert-file=" + tlsFolder + "/" + corev1.TLSCertKey,
 		"--tls-private-key-file=" + tlsFolder + "/" + corev1.TLSPrivateKeyKey,
 	}
+	if in.Pool.Spec.TLS.Mode == v1alpha1.TLSPermissive {
+		args = append(args, "--tls-permissive")
+	}
 	var files []string
 	for i := range in.Pool.Spec.TLS.Authorities() {
 		files = append(files, tlsFolder+"/"+authorityFile(i))

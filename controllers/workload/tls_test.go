@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,11 +26,6 @@ func TestTLSReachesThePods(t *testing.T) {
 	if before.ReadinessProbe.HTTPGet.Scheme != "" || len(plain.Spec.Template.Spec.Volumes)+1 != len(pod.Volumes) {
 		t.Error("a pool without TLS has something of it")
 	}
-	for _, p := range (Input{Pool: pool("default", spec)}).frontService().Spec.Ports {
-		if *p.AppProtocol != "https" {
-			t.Errorf("port %s has appProtocol %s: a gateway would speak plain text", p.Name, *p.AppProtocol)
-		}
-	}
 
 	spec.TLS.ClientValidation = &v1alpha1.ClientValidation{CACertificateRefs: []v1alpha1.CACertificateRef{
 		{Kind: "ConfigMap", Name: "proxies"}, {Kind: "Secret", Name: "gateways"},
@@ -53,5 +49,26 @@ func TestTLSReachesThePods(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, pod.Volumes[len(pod.Volumes)-1].Projected.Sources); diff != "" {
 		t.Errorf("what is mounted (-want +got):\n%s", diff)
+	}
+}
+
+// Gateways speak what the Service says. While some enforcers speak plain text only, or
+// did until a moment ago, all of them take that.
+func TestGatewaysAreToldToSpeakTLS(t *testing.T) {
+	for _, tc := range []struct {
+		tls               *v1alpha1.TLS
+		wantRLS, wantHTTP string
+		wantArg           bool
+	}{
+		{nil, "kubernetes.io/h2c", "http", false},
+		{&v1alpha1.TLS{SecretName: "t", Mode: v1alpha1.TLSPermissive}, "kubernetes.io/h2c", "http", true},
+		{&v1alpha1.TLS{SecretName: "t", Mode: v1alpha1.TLSStrict}, "https", "https", false},
+		{&v1alpha1.TLS{SecretName: "t"}, "https", "https", false},
+	} {
+		in := Input{Pool: pool("default", v1alpha1.EnforcerPoolSpec{TLS: tc.tls})}
+		ports := in.frontService().Spec.Ports
+		if *ports[0].AppProtocol != tc.wantRLS || *ports[1].AppProtocol != tc.wantHTTP || slices.Contains(in.args(), "--tls-permissive") != tc.wantArg {
+			t.Errorf("%+v: protocols %s and %s, args %v", tc.tls, *ports[0].AppProtocol, *ports[1].AppProtocol, in.args())
+		}
 	}
 }
