@@ -8,6 +8,7 @@ import (
 	"io"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -146,10 +147,14 @@ func ownedBy(pool *v1alpha1.EnforcerPool) []metav1.OwnerReference {
 }
 
 // stored returns an empty object to read one of a kind into. Of most kinds the
-// cache has the metadata only: what is in them is compared by the API server.
+// cache has the metadata only: nobody asks for their status, and what is in them is
+// compared by the API server.
 func (a *applier) stored(kind schema.GroupVersionKind) client.Object {
-	if kind.Kind == "Deployment" {
+	switch kind.Kind {
+	case "Deployment":
 		return &appsv1.Deployment{}
+	case "HorizontalPodAutoscaler":
+		return &autoscalingv2.HorizontalPodAutoscaler{}
 	}
 	o := &metav1.PartialObjectMetadata{}
 	o.SetGroupVersionKind(kind)

@@ -72,6 +72,10 @@ func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	}
 	facts.deployment, facts.rotation, facts.unbuilt = r.applier.build(ctx, &pool, memory.built, facts.enforcers)
 	facts.unbuilt = errors.Join(facts.unbuilt, r.trust(ctx, &pool))
+	var err error
+	if facts.autoscaler, err = r.applier.autoscaler(ctx, &pool); err != nil {
+		return ctrl.Result{}, err
+	}
 	if facts.unpublished = r.recall(ctx, req.NamespacedName, memory); facts.unpublished != nil {
 		return r.report(ctx, &pool, memory, facts)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,12 +26,13 @@ const settleTime = 2 * time.Second
 
 // poolFacts is everything that the status of a pool is a function of.
 type poolFacts struct {
-	deployment  *appsv1.Deployment // nil: there is none
-	rotation    string             // of the gossip keys, that is complete
-	unbuilt     error              // why what runs the enforcers is not as it should be; nil: it is
-	published   *publication       // nil: nothing yet
-	unpublished error              // why the newest document is not published; nil: it is
-	settling    bool               // it was published less than settleTime ago
+	deployment  *appsv1.Deployment                     // nil: there is none
+	autoscaler  *autoscalingv2.HorizontalPodAutoscaler // nil: there is none
+	rotation    string                                 // of the gossip keys, that is complete
+	unbuilt     error                                  // why what runs the enforcers is not as it should be; nil: it is
+	published   *publication                           // nil: nothing yet
+	unpublished error                                  // why the newest document is not published; nil: it is
+	settling    bool                                   // it was published less than settleTime ago
 	enforcers   []enforcer
 }
 
@@ -100,7 +102,13 @@ func poolStatus(pool *v1alpha1.EnforcerPool, f poolFacts, now time.Time) v1alpha
 		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionProgressing)
 		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionAvailable)
 	}
-	setConditions(&status.Conditions, pool.Generation, now, append(parts, f.ready(parts, lagging))...)
+	parts = append(parts, f.ready(parts, lagging))
+	if c := scaling(f.autoscaler); c != nil {
+		parts = append(parts, *c)
+	} else {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionScaling)
+	}
+	setConditions(&status.Conditions, pool.Generation, now, parts...)
 	return status
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -202,9 +203,12 @@ func (r *poolReconciler) setup(mgr ctrl.Manager, namespace string, pools *trigge
 		Owns(&corev1.ConfigMap{}).
 		Owns(&corev1.Secret{}, builder.OnlyMetadata)
 	for _, o := range workload.Kinds() {
-		if _, ok := o.(*appsv1.Deployment); ok {
+		switch o.(type) {
+		case *appsv1.Deployment:
 			pool.Owns(o)
-		} else {
+		case *autoscalingv2.HorizontalPodAutoscaler:
+			pool.Owns(o, builder.WithPredicates(scalingChanges))
+		default:
 			pool.Owns(o, builder.OnlyMetadata, builder.WithPredicates(notOnlyStatus))
 		}
 	}

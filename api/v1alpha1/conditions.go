@@ -39,6 +39,14 @@ const (
 	// Reasons for False: BuildFailed, InvalidCertificateRef, Stuck.
 	ConditionProgressing = "Progressing"
 
+	// ConditionScaling says whether the autoscaler of a pool finds what it goes by. A
+	// pool without spec.autoscaling does not have it, nor one whose autoscaler has not
+	// looked yet. Ready does not depend on it: the enforcers that are there enforce.
+	//
+	// Reasons for True: Scaling.
+	// Reasons for False: NotScaling.
+	ConditionScaling = "Scaling"
+
 	// ConditionReady sums the others up, for kstatus, Argo CD, Flux and kubectl
 	// wait: of a policy, that it is accepted and programmed; of a pool, that its
 	// document is published, that its enforcers are as the spec says, and that every
@@ -113,6 +121,13 @@ const (
 	// ReasonInvalidCertificateRef: spec.tls names something that is not there, or holds
 	// no certificate of use; the message names both.
 	ReasonInvalidCertificateRef = "InvalidCertificateRef"
+
+	// ReasonScaling: the autoscaler has a value of each of its metrics.
+	ReasonScaling = "Scaling"
+
+	// ReasonNotScaling: the autoscaler misses a metric, or cannot scale; the message
+	// says what it says.
+	ReasonNotScaling = "NotScaling"
 
 	// ReasonApart: some enforcers have not heard each other for seconds, so they do
 	// not share what they count; the message names them.

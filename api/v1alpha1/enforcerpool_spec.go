@@ -178,7 +178,8 @@ const (
 )
 
 // Autoscaling has the number of enforcers follow their load, by a
-// HorizontalPodAutoscaler. It needs the cluster's metrics server.
+// HorizontalPodAutoscaler. It needs the cluster's metrics server. The condition
+// Scaling of the pool says whether that works.
 //
 // +kubebuilder:validation:XValidation:rule="self.maxReplicas >= self.minReplicas",message="maxReplicas is below minReplicas, which is 3 by default: raise maxReplicas, or say a lower minReplicas"
 type Autoscaling struct {
@@ -205,6 +206,20 @@ type Autoscaling struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	TargetCPUUtilizationPercentage int32 `json:"targetCPUUtilizationPercentage,omitempty"`
+
+	// TargetCallsPerSecond is how many calls an enforcer should answer per second, on
+	// average over the pool; it answers some 40,000 on one core. The CPU is watched
+	// all the same: what asks for more enforcers counts.
+	//
+	// The figure is the metric sluice_calls_per_second of the pods, from the API
+	// custom.metrics.k8s.io, which an adapter has to serve: config/autoscaling has what
+	// prometheus-adapter needs. While nobody does, the pool grows with its CPU and
+	// never shrinks, and its condition Scaling is False.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000000
+	TargetCallsPerSecond *int32 `json:"targetCallsPerSecond,omitempty"`
 }
 
 // Network is a range of addresses in CIDR notation.

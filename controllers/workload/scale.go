@@ -7,7 +7,10 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
 // firstReplicas is how many enforcers a pool begins with that asks for no number:
@@ -38,6 +41,10 @@ func (in Input) disruptionBudget() *policyv1.PodDisruptionBudget {
 	}}
 }
 
+// callsMetric is the load of an enforcer, as an adapter calls it that makes it of
+// the counts of sluice_request_duration_seconds.
+const callsMetric = "sluice_calls_per_second"
+
 // autoscaler is empty when the pool asks for none. Its metrics are a list: the
 // highest number that any of them asks for counts.
 func (in Input) autoscaler() *autoscalingv2.HorizontalPodAutoscaler {
@@ -51,16 +58,29 @@ func (in Input) autoscaler() *autoscalingv2.HorizontalPodAutoscaler {
 		},
 		MinReplicas: new(a.MinReplicas),
 		MaxReplicas: a.MaxReplicas,
-		Metrics: []autoscalingv2.MetricSpec{{
-			Type: autoscalingv2.ResourceMetricSourceType,
-			Resource: &autoscalingv2.ResourceMetricSource{
-				Name: corev1.ResourceCPU,
-				Target: autoscalingv2.MetricTarget{
-					Type: autoscalingv2.UtilizationMetricType, AverageUtilization: new(a.TargetCPUUtilizationPercentage),
-				},
-			},
-		}},
+		Metrics:     loads(a),
 	}}
+}
+
+// loads is what the number of enforcers follows.
+func loads(a *v1alpha1.Autoscaling) []autoscalingv2.MetricSpec {
+	all := []autoscalingv2.MetricSpec{{
+		Type: autoscalingv2.ResourceMetricSourceType,
+		Resource: &autoscalingv2.ResourceMetricSource{
+			Name:   corev1.ResourceCPU,
+			Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: new(a.TargetCPUUtilizationPercentage)},
+		},
+	}}
+	if calls := a.TargetCallsPerSecond; calls != nil {
+		all = append(all, autoscalingv2.MetricSpec{
+			Type: autoscalingv2.PodsMetricSourceType,
+			Pods: &autoscalingv2.PodsMetricSource{
+				Metric: autoscalingv2.MetricIdentifier{Name: callsMetric},
+				Target: autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: resource.NewQuantity(int64(*calls), resource.DecimalSI)},
+			},
+		})
+	}
+	return all
 }
 
 // topologySpread returns the pool's constraints, each about the pods of the pool

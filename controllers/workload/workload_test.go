@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -10,9 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
@@ -111,18 +114,50 @@ func TestReplicasAreOwnedByWhoAsksForThem(t *testing.T) {
 
 func TestAutoscaler(t *testing.T) {
 	got := Input{Pool: pool("edge", v1alpha1.EnforcerPoolSpec{
-		Autoscaling: &v1alpha1.Autoscaling{MinReplicas: 2, MaxReplicas: 5, TargetCPUUtilizationPercentage: 60},
+		Autoscaling: &v1alpha1.Autoscaling{MinReplicas: 2, MaxReplicas: 5, TargetCPUUtilizationPercentage: 60, TargetCallsPerSecond: new(int32(30_000))},
 	})}.autoscaler().Spec
 	want := autoscalingv2.HorizontalPodAutoscalerSpec{
 		ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "edge-enforcers"},
 		MinReplicas:    new(int32(2)),
 		MaxReplicas:    5,
-		Metrics: []autoscalingv2.MetricSpec{{Type: "Resource", Resource: &autoscalingv2.ResourceMetricSource{
-			Name: "cpu", Target: autoscalingv2.MetricTarget{Type: "Utilization", AverageUtilization: new(int32(60))},
-		}}},
+		Metrics: []autoscalingv2.MetricSpec{
+			{Type: "Resource", Resource: &autoscalingv2.ResourceMetricSource{
+				Name: "cpu", Target: autoscalingv2.MetricTarget{Type: "Utilization", AverageUtilization: new(int32(60))},
+			}},
+			{Type: "Pods", Pods: &autoscalingv2.PodsMetricSource{
+				Metric: autoscalingv2.MetricIdentifier{Name: "sluice_calls_per_second"},
+				Target: autoscalingv2.MetricTarget{Type: "AverageValue", AverageValue: new(resource.MustParse("30k"))},
+			}},
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("autoscaler (-want +got):\n%s", diff)
+	}
+	if cpuOnly := loads(&v1alpha1.Autoscaling{TargetCPUUtilizationPercentage: 60}); !cmp.Equal(cpuOnly, want.Metrics[:1]) {
+		t.Errorf("without a number of calls it goes by %v", cpuOnly)
+	}
+}
+
+// What is there for an adapter makes the metric that autoscalers ask for.
+func TestTheAdapterServesTheMetric(t *testing.T) {
+	text, err := os.ReadFile("../../config/autoscaling/prometheus-adapter.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values struct {
+		Rules struct {
+			Custom []struct {
+				SeriesQuery string
+				Name        struct{ As string }
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		t.Fatal(err)
+	}
+	rules := values.Rules.Custom
+	if len(rules) != 1 || rules[0].Name.As != callsMetric || !strings.HasPrefix(rules[0].SeriesQuery, "sluice_request_duration_seconds_count{") {
+		t.Errorf("the rules are %+v", rules)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -235,6 +236,30 @@ func TestAnAutoscalerOwnsTheReplicas(t *testing.T) {
 			return errors.New("it is not")
 		}
 		return w.hasReplicas(5)
+	})
+}
+
+func TestAnAutoscalerThatCannotScaleIsTold(t *testing.T) {
+	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{Autoscaling: &v1alpha1.Autoscaling{MaxReplicas: 9, TargetCallsPerSecond: new(int32(20_000))}})
+	says := func(active corev1.ConditionStatus, reason, message string) {
+		h := &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: "default-enforcers"}}
+		w.eventually("the autoscaler says so", func() error {
+			w.read(h)
+			h.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{{Type: autoscalingv2.ScalingActive, Status: active, Reason: reason, Message: message}}
+			return w.client.Status().Update(w.Context(), h)
+		})
+	}
+	says(corev1.ConditionFalse, "FailedGetPodsMetric", "no metrics returned")
+	w.awaitPool(pool, v1alpha1.ConditionScaling, isFalse, "NotScaling: FailedGetPodsMetric: no metrics returned")
+	says(corev1.ConditionTrue, "ValidMetricFound", "it computed a number")
+	w.awaitPool(pool, v1alpha1.ConditionScaling, isTrue, "Scaling: the autoscaler has a value of each of its metrics")
+	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) { s.Autoscaling = nil })
+	w.eventually("nobody speaks of scaling", func() error {
+		w.read(pool)
+		if c := meta.FindStatusCondition(pool.Status.Conditions, v1alpha1.ConditionScaling); c != nil {
+			return fmt.Errorf("%v", c)
+		}
+		return nil
 	})
 }
 
