@@ -88,7 +88,7 @@ func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 	assembled := assemble.Document(assemble.Input{
-		Pool: pool.Name, Policies: policies, Barred: barred, Previous: memory.document(), Cache: memory.checks,
+		Pool: pool.Name, Policies: policies, Barred: barred, Defaults: pool.Spec.Defaults, Previous: memory.document(), Cache: memory.checks,
 	})
 	facts.unpublished = r.publish(ctx, &pool, memory, assembled.Document)
 

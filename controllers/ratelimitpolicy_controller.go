@@ -74,7 +74,7 @@ func (r *policyReconciler) gather(ctx context.Context, policy *v1alpha1.RateLimi
 	} else if err != nil {
 		return facts, false, err
 	}
-	facts.poolExists = true
+	facts.poolExists, facts.defaults = true, pool.Spec.Defaults
 
 	notes := r.board.of(facts.pool.Name)
 	if notes.judgment == nil || notes.observation == nil {

@@ -16,10 +16,11 @@ import (
 type policyFacts struct {
 	pool        types.NamespacedName
 	poolExists  bool
-	outcome     assemble.Outcome // of this generation; meaningless without a pool
-	unpublished string           // why the outcome is not published; "" when it is
-	enforcers   []policySighting // the ready ones of the pool
-	usage       policyUsage      // nil: not measured yet
+	defaults    *v1alpha1.LimitDefaults // of the pool
+	outcome     assemble.Outcome        // of this generation; meaningless without a pool
+	unpublished string                  // why the outcome is not published; "" when it is
+	enforcers   []policySighting        // the ready ones of the pool
+	usage       policyUsage             // nil: not measured yet
 }
 
 // policySighting is what one enforcer does with the policy.
@@ -153,7 +154,7 @@ func (f *policyFacts) showUsage(policy *v1alpha1.RateLimitPolicy, status *v1alph
 		l := &policy.Spec.Limits[i]
 		figures := f.figures(l.Name, shown)
 		status.Limits = append(status.Limits, figures)
-		if l.Mode != v1alpha1.ModeShadow {
+		if f.defaults.ModeOf(l) != v1alpha1.ModeShadow {
 			admitted += figures.AdmittedPerSecond
 			limited += figures.LimitedPerSecond
 		}

@@ -222,6 +222,10 @@ func TestPolicyStatusUsage(t *testing.T) {
 			facts: policyFacts{outcome: accepted(4), enforcers: runs(4), usage: measured},
 			want:  shown,
 		},
+		"a limit may be a shadow by default": {
+			facts: policyFacts{outcome: accepted(4), enforcers: runs(4), usage: measured, defaults: &v1alpha1.LimitDefaults{Mode: v1alpha1.ModeShadow}},
+			want:  figures(0, 0, shown.Limits...),
+		},
 		"figures are zero before the first measurement": {
 			facts: policyFacts{outcome: accepted(4), enforcers: runs(4)},
 			want:  figures(0, 0, v1alpha1.LimitStatus{Name: "per-client", OverAdmission: "0.0%"}, v1alpha1.LimitStatus{Name: "trial", OverAdmission: "0.0%"}),

@@ -79,7 +79,7 @@ func (c *cluster) find(ctx context.Context, policy string) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &target{p.Namespace, p.Name, assemble.Policy(&p).Domain, enforcers}, nil
+	return &target{p.Namespace, p.Name, assemble.Policy(&p, nil).Domain, enforcers}, nil
 }
 
 // pool implements pools.

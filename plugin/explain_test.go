@@ -23,6 +23,7 @@ spec:
     key: ["request.headers['x-api-key']"]
     rate: {requests: 10, per: 1s}
     burst: 20
+    firstBurst: Share
     cost: 1 + size(request.query['page'])
     overrides:
     - {key: [banned], deny: true}
@@ -74,11 +75,12 @@ func TestExplainByFiles(t *testing.T) {
 		"what applies and what does not": {
 			ask("storefront", requestjson.Request{Method: "GET", Path: "/api/x", Headers: headers("alice"), Query: map[string]string{"page": "12"}}), `
 shop/storefront/per-client applies
-  when  request.path.startsWith('/api/')  true
-  when  request.method != 'OPTIONS'       true
-  key   request.headers['x-api-key']      "alice"
-  cost  1 + size(request.query['page'])   3
-  rate  10 per 1s, burst 20
+  when        request.path.startsWith('/api/')  true
+  when        request.method != 'OPTIONS'       true
+  key         request.headers['x-api-key']      "alice"
+  cost        1 + size(request.query['page'])   3
+  rate        10 per 1s, burst 20
+  firstBurst  Share
 
 shop/storefront/writes does not apply
   when  request.method == 'POST'  false

@@ -9,7 +9,7 @@ import (
 // enforcers; fields named as in a Deployment, for another one; or serviceName
 // instead of them, for enforcers that somebody else runs.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.serviceName) || !(has(self.replicas) || has(self.autoscaling) || has(self.image) || has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.resources) || has(self.nodeSelector) || has(self.tolerations) || has(self.affinity) || has(self.topologySpreadConstraints) || has(self.priorityClassName) || has(self.maxKeys) || has(self.trustedProxies) || has(self.gossipKeyRotation) || (has(self.tls) && (has(self.tls.clientValidation) || has(self.tls.mode))))",message="serviceName is for enforcers that somebody else runs, and every other field but allowedNamespaces and tls.secretName for those that the operator runs: leave serviceName out, or those fields"
+// +kubebuilder:validation:XValidation:rule="!has(self.serviceName) || !(has(self.replicas) || has(self.autoscaling) || has(self.image) || has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.resources) || has(self.nodeSelector) || has(self.tolerations) || has(self.affinity) || has(self.topologySpreadConstraints) || has(self.priorityClassName) || has(self.maxKeys) || has(self.trustedProxies) || has(self.gossipKeyRotation) || (has(self.tls) && (has(self.tls.clientValidation) || has(self.tls.mode))))",message="serviceName is for enforcers that somebody else runs, and every other field but allowedNamespaces, defaults and tls.secretName for those that the operator runs: leave serviceName out, or those fields"
 // +kubebuilder:validation:XValidation:rule="!(has(self.replicas) && has(self.autoscaling))",message="replicas and autoscaling exclude each other: leave replicas out, and say autoscaling.minReplicas and maxReplicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.resources) || (has(self.resources.requests) && 'cpu' in self.resources.requests) || (has(self.resources.limits) && 'cpu' in self.resources.limits)",message="autoscaling goes by the part of the requested CPU that is used: say resources.requests.cpu, such as 500m, or leave resources out"
 type EnforcerPoolSpec struct {
@@ -19,6 +19,12 @@ type EnforcerPoolSpec struct {
 	//
 	// +optional
 	AllowedNamespaces *AllowedNamespaces `json:"allowedNamespaces,omitempty"`
+
+	// Defaults are for the limits of the pool's policies, where they leave a field out.
+	// Accepted of a policy says which of them it takes.
+	//
+	// +optional
+	Defaults *LimitDefaults `json:"defaults,omitempty"`
 
 	// ServiceName says that somebody else runs the pool's enforcers: the operator
 	// builds nothing, and removes what it had built but for the gossip keys. It names

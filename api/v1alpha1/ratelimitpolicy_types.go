@@ -184,11 +184,11 @@ type Limit struct {
 	// +optional
 	Cost *Expression `json:"cost,omitempty"`
 
-	// Mode is Enforce by default. A limit in mode Shadow is decided, counted and
-	// reported, but never denies: it shows what it would do.
+	// Mode is Enforce by default, unless spec.defaults of the pool says otherwise. A
+	// limit in mode Shadow is decided, counted and reported, but never denies: it
+	// shows what it would do.
 	//
 	// +optional
-	// +kubebuilder:default=Enforce
 	Mode Mode `json:"mode,omitempty"`
 
 	// FirstBurst says how much of the burst one enforcer may grant to a client that
@@ -204,8 +204,9 @@ type Limit struct {
 	// is ever admitted, but of a larger burst at one enforcer the rest is denied
 	// until the pool has answered. Use it where a flash must not pass, as on a log-in.
 	//
+	// spec.defaults of the pool may make Share the default.
+	//
 	// +optional
-	// +kubebuilder:default=Full
 	FirstBurst FirstBurst `json:"firstBurst,omitempty"`
 
 	// Overrides are exceptions for some clients; the first whose key matches the

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -27,6 +28,9 @@ type Input struct {
 	// Barred has the namespaces whose policies may not use the pool, each with what
 	// their authors are told.
 	Barred map[string]string
+
+	// Defaults are the pool's own for limits that leave a field out; nil: none.
+	Defaults *v1alpha1.LimitDefaults
 
 	// Previous is the document in force, or nil: of a policy whose new version is
 	// refused the version in it stays, unless its domain went to somebody else.
@@ -79,7 +83,7 @@ func Document(in Input) Result {
 		if why, barred := in.Barred[p.Namespace]; barred {
 			candidates = append(candidates, refused(p, why))
 		} else {
-			candidates = append(candidates, check(p, previous, in.Cache))
+			candidates = append(candidates, in.check(p, previous))
 		}
 	}
 	in.Cache.sweep()
@@ -114,19 +118,38 @@ func refused(p *v1alpha1.RateLimitPolicy, why string) *candidate {
 }
 
 // check finds the version of a policy that can be enforced.
-func check(p *v1alpha1.RateLimitPolicy, previous map[types.NamespacedName]*policy.Policy, cache *Cache) *candidate {
+func (in *Input) check(p *v1alpha1.RateLimitPolicy, previous map[types.NamespacedName]*policy.Policy) *candidate {
 	name := types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
-	next := Policy(p)
+	next := Policy(p, in.Defaults)
 	c := &candidate{name: name, created: p.CreationTimestamp.Time, version: &next}
-	if last := previous[name]; last != nil && last.UID == next.UID && cache.compile(last) == nil {
+	if last := previous[name]; last != nil && last.UID == next.UID && in.Cache.compile(last) == nil {
 		c.last = last
 	}
-	c.outcome = Outcome{Reason: v1alpha1.ReasonAccepted, Message: "the policy is valid", Domain: next.Domain}
-	if err := cache.compile(&next); err != nil {
+	c.outcome = Outcome{Reason: v1alpha1.ReasonAccepted, Message: "the policy is valid" + in.taken(p), Domain: next.Domain}
+	if err := in.Cache.compile(&next); err != nil {
 		c.outcome.Reason, c.outcome.Message = v1alpha1.ReasonInvalid, explain(err)
 		c.version = c.last
 	}
 	return c
+}
+
+// taken tells the author of a policy which defaults of the pool it takes, "" if none.
+func (in *Input) taken(p *v1alpha1.RateLimitPolicy) string {
+	d, limits := in.Defaults, p.Spec.Limits
+	if d == nil {
+		return ""
+	}
+	var all []string
+	if d.Mode != "" && slices.ContainsFunc(limits, func(l v1alpha1.Limit) bool { return l.Mode == "" }) {
+		all = append(all, "mode "+string(d.Mode))
+	}
+	if d.FirstBurst != "" && slices.ContainsFunc(limits, func(l v1alpha1.Limit) bool { return l.FirstBurst == "" }) {
+		all = append(all, "firstBurst "+string(d.FirstBurst))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; by the defaults of EnforcerPool %s, limits that do not say otherwise have %s", in.Pool, strings.Join(all, " and "))
 }
 
 // settleDomains gives each domain to the namespace of its oldest policy, and

@@ -198,6 +198,47 @@ func TestDocumentDependsOnItsInputOnly(t *testing.T) {
 	}
 }
 
+func TestDefaultsAreForWhatIsLeftOut(t *testing.T) {
+	says := func(mode v1alpha1.Mode, firstBurst v1alpha1.FirstBurst) v1alpha1.RateLimitPolicy {
+		p := resource("a/x", 1, 0, "", good)
+		p.Spec.Limits[0].Mode, p.Spec.Limits[0].FirstBurst = mode, firstBurst
+		return p
+	}
+	silent := says("", "")
+	for name, tc := range map[string]struct {
+		policy           v1alpha1.RateLimitPolicy
+		defaults         *v1alpha1.LimitDefaults
+		mode, firstBurst string
+		message          string
+	}{
+		"nobody says anything":        {silent, nil, policy.Enforce, policy.Full, "the policy is valid"},
+		"the pool says one thing":     {silent, &v1alpha1.LimitDefaults{FirstBurst: v1alpha1.FirstBurstShare}, policy.Enforce, policy.Share, "the policy is valid; by the defaults of EnforcerPool edge, limits that do not say otherwise have firstBurst Share"},
+		"the pool says all":           {silent, &v1alpha1.LimitDefaults{Mode: v1alpha1.ModeShadow, FirstBurst: v1alpha1.FirstBurstShare}, policy.Shadow, policy.Share, "the policy is valid; by the defaults of EnforcerPool edge, limits that do not say otherwise have mode Shadow and firstBurst Share"},
+		"what a limit says is done":   {says("Enforce", "Full"), &v1alpha1.LimitDefaults{Mode: v1alpha1.ModeShadow, FirstBurst: v1alpha1.FirstBurstShare}, policy.Enforce, policy.Full, "the policy is valid"},
+		"a limit says just one thing": {says("Shadow", ""), &v1alpha1.LimitDefaults{Mode: v1alpha1.ModeEnforce, FirstBurst: v1alpha1.FirstBurstShare}, policy.Shadow, policy.Share, "the policy is valid; by the defaults of EnforcerPool edge, limits that do not say otherwise have firstBurst Share"},
+	} {
+		r := Document(Input{Pool: "edge", Policies: []v1alpha1.RateLimitPolicy{tc.policy}, Defaults: tc.defaults})
+		l := r.Document.Policies[0].Limits[0]
+		if l.Mode != tc.mode || l.FirstBurst != tc.firstBurst {
+			t.Errorf("%s: mode %s and firstBurst %s, want %s and %s", name, l.Mode, l.FirstBurst, tc.mode, tc.firstBurst)
+		}
+		if got := r.Outcomes[types.NamespacedName{Namespace: "a", Name: "x"}].Message; got != tc.message {
+			t.Errorf("%s: %q, want %q", name, got, tc.message)
+		}
+	}
+
+	// Enforcers hear of other defaults, and a version that stays keeps its own.
+	before := Document(Input{Policies: []v1alpha1.RateLimitPolicy{silent}, Cache: NewCache()}).Document
+	invalid := resource("a/x", 2, 0, "", wrong)
+	shadow := &v1alpha1.LimitDefaults{Mode: v1alpha1.ModeShadow}
+	if after := Document(Input{Policies: []v1alpha1.RateLimitPolicy{silent}, Previous: before, Defaults: shadow}).Document; after.Digest() == before.Digest() {
+		t.Error("the document is the same with other defaults")
+	}
+	if after := Document(Input{Policies: []v1alpha1.RateLimitPolicy{invalid}, Previous: before, Defaults: shadow}).Document; after.Digest() != before.Digest() {
+		t.Errorf("the last good version changed to %+v", after.Policies)
+	}
+}
+
 func TestManyFaultsAreCounted(t *testing.T) {
 	p := resource("a/x", 1, 0, "", wrong)
 	for range 15 {
@@ -238,18 +279,18 @@ spec:
 		Limits: []policy.Limit{
 			{
 				Name: "all", When: []string{"true"}, Key: []string{"a", "b"}, Algorithm: policy.TokenBucket,
-				Rate: policy.Rate{Requests: 5, Per: "1m"}, Burst: 6, Cost: "2", Mode: policy.Shadow,
+				Rate: policy.Rate{Requests: 5, Per: "1m"}, Burst: 6, Cost: "2", Mode: policy.Shadow, FirstBurst: policy.Full,
 				Overrides: []policy.Override{
 					{Key: []string{"x", "z"}, Rate: &policy.Rate{Requests: 1, Per: "1s"}, Burst: 3},
 					{Key: []string{"x", "*"}, Unlimited: true},
 					{Key: []string{"*", "*"}, Deny: true},
 				},
 			},
-			{Name: "plain", Algorithm: policy.FixedWindow, Rate: policy.Rate{Requests: 1, Per: "Day"}},
-			{Name: "bare", Algorithm: policy.TokenBucket, Rate: policy.Rate{Requests: 1, Per: "1s"}},
+			{Name: "plain", Algorithm: policy.FixedWindow, Rate: policy.Rate{Requests: 1, Per: "Day"}, Mode: policy.Enforce, FirstBurst: policy.Full},
+			{Name: "bare", Algorithm: policy.TokenBucket, Rate: policy.Rate{Requests: 1, Per: "1s"}, Mode: policy.Enforce, FirstBurst: policy.Full},
 		},
 	}
-	if diff := cmp.Diff(want, Policy(&p)); diff != "" {
+	if diff := cmp.Diff(want, Policy(&p, nil)); diff != "" {
 		t.Errorf("wire form (-want +got):\n%s", diff)
 	}
 }

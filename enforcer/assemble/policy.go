@@ -5,16 +5,16 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/policy"
 )
 
-// Policy returns the wire form of a resource, with the defaults that its schema
-// and its documentation promise.
-func Policy(p *v1alpha1.RateLimitPolicy) policy.Policy {
+// Policy returns the wire form of a resource, with the defaults of its pool, and
+// those that its schema and its documentation promise.
+func Policy(p *v1alpha1.RateLimitPolicy, defaults *v1alpha1.LimitDefaults) policy.Policy {
 	out := policy.Policy{
 		Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Generation: p.Generation,
 		Domain: domainOf(p),
 		Limits: make([]policy.Limit, len(p.Spec.Limits)),
 	}
 	for i := range p.Spec.Limits {
-		out.Limits[i] = limitOf(&p.Spec.Limits[i])
+		out.Limits[i] = limitOf(&p.Spec.Limits[i], defaults)
 	}
 	return out
 }
@@ -26,10 +26,11 @@ func domainOf(p *v1alpha1.RateLimitPolicy) string {
 	return p.Namespace + "." + p.Name
 }
 
-func limitOf(l *v1alpha1.Limit) policy.Limit {
+func limitOf(l *v1alpha1.Limit, defaults *v1alpha1.LimitDefaults) policy.Limit {
 	out := policy.Limit{
 		Name: l.Name, When: texts(l.When), Key: texts(l.Key),
-		Algorithm: string(l.Algorithm), Rate: rateOf(l.Rate), Mode: string(l.Mode), FirstBurst: string(l.FirstBurst),
+		Algorithm: string(l.Algorithm), Rate: rateOf(l.Rate),
+		Mode: string(defaults.ModeOf(l)), FirstBurst: string(defaults.FirstBurstOf(l)),
 	}
 	if out.Algorithm == "" {
 		out.Algorithm = policy.TokenBucket

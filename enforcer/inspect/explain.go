@@ -34,6 +34,9 @@ type Finding struct {
 	Cost     int64     `json:"cost"`
 	CostFrom string    `json:"costFrom,omitempty"`
 	Shadow   bool      `json:"shadow,omitempty"` // it never denies
+
+	// FirstBurst is Share where each enforcer begins with its share of the burst.
+	FirstBurst string `json:"firstBurst,omitempty"`
 }
 
 // Condition is one `when` and its value. One that failed counts as true.
@@ -71,12 +74,12 @@ func Explain(s *policy.Snapshot, r *Request) (*Explanation, error) {
 	}
 	out := &Explanation{Domain: r.Domain, Limits: []Finding{}}
 	for _, f := range match.Explain(domain, req) {
-		out.Limits = append(out.Limits, findingOf(&f))
+		out.Limits = append(out.Limits, findingOf(s, &f))
 	}
 	return out, nil
 }
 
-func findingOf(f *match.Finding) Finding {
+func findingOf(s *policy.Snapshot, f *match.Finding) Finding {
 	out := Finding{Name: nameOf(f.Limit.Quota), Missing: f.Missing, Shadow: f.Limit.Shadow()}
 	if f.Descriptor != match.AllDescriptors {
 		out.Descriptor = &f.Descriptor
@@ -89,6 +92,9 @@ func findingOf(f *match.Finding) Finding {
 	}
 	if c := f.Charge; c != nil {
 		out.Applies, out.Rate, out.Cost = true, rateOf(c.Quota), int64(c.Cost)
+		if s.Meters[f.Limit.Meter].Cautious {
+			out.FirstBurst = policy.Share
+		}
 		if f.Limit.Cost != nil {
 			out.CostFrom = f.Limit.Cost.Source()
 		}

@@ -187,7 +187,7 @@ func TestDefaults(t *testing.T) {
 		PoolRef: v1alpha1.PoolReference{Name: "default"},
 		Limits: []v1alpha1.Limit{{
 			Name: "one", Rate: v1alpha1.Rate{Requests: 1, Per: "1s"},
-			Algorithm: v1alpha1.AlgorithmTokenBucket, Mode: v1alpha1.ModeEnforce, FirstBurst: v1alpha1.FirstBurstFull,
+			Algorithm: v1alpha1.AlgorithmTokenBucket, // what else is left out is the pool's to say
 		}},
 	}
 	if diff := cmp.Diff(want, policy.Spec); diff != "" {

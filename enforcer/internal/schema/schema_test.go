@@ -46,7 +46,7 @@ status: {domain: ignored}
 	want := parse(t, head+`
 spec:
   poolRef: {name: default}
-  limits: [{name: all, rate: {requests: 5, per: 1s}, algorithm: TokenBucket, mode: Enforce, firstBurst: Full}]
+  limits: [{name: all, rate: {requests: 5, per: 1s}, algorithm: TokenBucket}]
 `)
 	// YAML numbers are decoded as float64 here and as int64 by the file source.
 	if diff := cmp.Diff(want, object); diff != "" {

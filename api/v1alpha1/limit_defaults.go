@@ -1,0 +1,38 @@
+package v1alpha1
+
+import "cmp"
+
+// LimitDefaults are what the limits of a pool have in fields that their authors
+// leave out. A version of a policy that stays in force because the newer one is
+// invalid keeps those that it began with.
+//
+// +kubebuilder:validation:MinProperties=1
+type LimitDefaults struct {
+	// Mode of a limit that says none: Enforce, unless this says Shadow, as of a pool
+	// on trial.
+	//
+	// +optional
+	Mode Mode `json:"mode,omitempty"`
+
+	// FirstBurst of a limit that says none: Full, unless this says Share.
+	//
+	// +optional
+	FirstBurst FirstBurst `json:"firstBurst,omitempty"`
+}
+
+// ModeOf returns the mode of a limit: its own, or the default. Nil is no defaults.
+func (d *LimitDefaults) ModeOf(l *Limit) Mode {
+	if d == nil {
+		d = &LimitDefaults{}
+	}
+	return cmp.Or(l.Mode, d.Mode, ModeEnforce)
+}
+
+// FirstBurstOf returns the firstBurst of a limit: its own, or the default. Nil is no
+// defaults.
+func (d *LimitDefaults) FirstBurstOf(l *Limit) FirstBurst {
+	if d == nil {
+		d = &LimitDefaults{}
+	}
+	return cmp.Or(l.FirstBurst, d.FirstBurst, FirstBurstFull)
+}
