@@ -76,6 +76,9 @@ func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if facts.autoscaler, err = r.applier.autoscaler(ctx, &pool); err != nil {
 		return ctrl.Result{}, err
 	}
+	if facts.troubles, err = r.troubles(ctx, &pool); err != nil {
+		return ctrl.Result{}, err
+	}
 	if facts.unpublished = r.recall(ctx, req.NamespacedName, memory); facts.unpublished != nil {
 		return r.report(ctx, &pool, memory, facts)
 	}

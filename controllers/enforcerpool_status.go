@@ -27,6 +27,7 @@ const settleTime = 2 * time.Second
 // poolFacts is everything that the status of a pool is a function of.
 type poolFacts struct {
 	deployment  *appsv1.Deployment                     // nil: there is none
+	troubles    []string                               // why pods are not ready
 	autoscaler  *autoscalingv2.HorizontalPodAutoscaler // nil: there is none
 	rotation    string                                 // of the gossip keys, that is complete
 	unbuilt     error                                  // why what runs the enforcers is not as it should be; nil: it is
@@ -93,23 +94,32 @@ func poolStatus(pool *v1alpha1.EnforcerPool, f poolFacts, now time.Time) v1alpha
 	status.Members = f.members()
 	status.Enforcers = enforcerCount(len(f.enforcers)-len(lagging), len(f.enforcers))
 
-	parts := []metav1.Condition{f.publishedCondition()}
+	all := []metav1.Condition{f.publishedCondition()}
 	status.Workload = nil
 	if pool.BuiltByOperator() {
 		status.Workload = workloadStatus(pool, f.deployment)
-		parts = append(parts, f.progressing(), f.available())
-	} else {
-		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionProgressing)
-		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionAvailable)
+		all = append(all, f.progressing(), f.available())
 	}
-	parts = append(parts, f.ready(parts, lagging))
-	if c := scaling(f.autoscaler); c != nil {
-		parts = append(parts, *c)
-	} else {
-		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionScaling)
+	all = append(append(all, f.ready(all, lagging)), f.extras()...)
+	for _, kind := range []string{v1alpha1.ConditionProgressing, v1alpha1.ConditionAvailable, v1alpha1.ConditionScaling, v1alpha1.ConditionStalled} {
+		if !slices.ContainsFunc(all, func(c metav1.Condition) bool { return c.Type == kind }) {
+			meta.RemoveStatusCondition(&status.Conditions, kind)
+		}
 	}
-	setConditions(&status.Conditions, pool.Generation, now, parts...)
+	setConditions(&status.Conditions, pool.Generation, now, all...)
 	return status
+}
+
+// extras are conditions that a pool has while there is something to say of them.
+func (f *poolFacts) extras() (all []metav1.Condition) {
+	if c := scaling(f.autoscaler); c != nil {
+		all = append(all, *c)
+	}
+	if c := f.progressing(); c.Reason == v1alpha1.ReasonStuck {
+		c.Type, c.Status = v1alpha1.ConditionStalled, metav1.ConditionTrue
+		all = append(all, c)
+	}
+	return all
 }
 
 func (f *poolFacts) publishedCondition() metav1.Condition {

@@ -48,9 +48,11 @@ func (f *poolFacts) progressing() metav1.Condition {
 	switch {
 	case d.Status.ObservedGeneration >= d.Generation && progress != nil && progress.Status == corev1.ConditionFalse:
 		c.Status, c.Reason = metav1.ConditionFalse, v1alpha1.ReasonStuck
-		c.Message += "; Deployment " + d.Name + ": " + progress.Message
+		c.Message += "; Deployment " + d.Name + ": " + progress.Message + f.becauseOfPods()
 	case rolledOut(d):
 		c.Reason = v1alpha1.ReasonRolledOut
+	default:
+		c.Message += f.becauseOfPods()
 	}
 	return c
 }
@@ -72,8 +74,18 @@ func (f *poolFacts) available() metav1.Condition {
 	c.Message = fmt.Sprintf("%d of %d enforcers are ready", ready, want)
 	if ready >= want {
 		c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonAvailable
+	} else {
+		c.Message += f.becauseOfPods()
 	}
 	return c
+}
+
+// becauseOfPods names the first pods that are not ready, and why.
+func (f *poolFacts) becauseOfPods() string {
+	if len(f.troubles) == 0 {
+		return ""
+	}
+	return "; " + enumerate(f.troubles)
 }
 
 // desired returns how many pods a Deployment should have.

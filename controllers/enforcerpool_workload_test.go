@@ -35,6 +35,11 @@ func poolStatusOf(facts poolFacts) (*v1alpha1.EnforcerPool, v1alpha1.EnforcerPoo
 	return pool, poolStatus(pool, facts, day)
 }
 
+// stuck is a rollout that the Deployment has given up on.
+var stuck = poolFacts{troubles: []string{"e-1: Pending"}, deployment: deployment(3, 3, 0, appsv1.DeploymentCondition{
+	Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: "ProgressDeadlineExceeded", Message: "it timed out",
+})}
+
 func TestStatusOfAPoolThatIsBuilt(t *testing.T) {
 	late := deployment(3, 3, 3)
 	late.Generation = 3
@@ -67,12 +72,10 @@ func TestStatusOfAPoolThatIsBuilt(t *testing.T) {
 			want{"True RolledOut: 3 of 3 enforcers are as the spec says", "False Unavailable: 2 of 3 enforcers are ready", "False Unavailable: 2 of 3 enforcers are ready"},
 		},
 		"pods do not come up": {
-			poolFacts{deployment: deployment(3, 3, 0, appsv1.DeploymentCondition{
-				Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: "ProgressDeadlineExceeded", Message: "it timed out",
-			})},
+			stuck,
 			want{
-				"False Stuck: 3 of 3 enforcers are as the spec says; Deployment default-enforcers: it timed out", "False Unavailable: 0 of 3 enforcers are ready",
-				"False Stuck: 3 of 3 enforcers are as the spec says; Deployment default-enforcers: it timed out",
+				"False Stuck: 3 of 3 enforcers are as the spec says; Deployment default-enforcers: it timed out; e-1: Pending", "False Unavailable: 0 of 3 enforcers are ready; e-1: Pending",
+				"False Stuck: 3 of 3 enforcers are as the spec says; Deployment default-enforcers: it timed out; e-1: Pending",
 			},
 		},
 		"pods are refused": {
@@ -83,6 +86,18 @@ func TestStatusOfAPoolThatIsBuilt(t *testing.T) {
 				"True RollingOut: 0 of 3 enforcers are as the spec says; pods cannot be created: exceeded quota", "False Unavailable: 0 of 3 enforcers are ready",
 				"False RollingOut: 0 of 3 enforcers are as the spec says; pods cannot be created: exceeded quota",
 			},
+		},
+		"pods that are not ready are named": {
+			poolFacts{deployment: deployment(4, 1, 2), troubles: []string{"e-1: Pending", "e-2: ErrImagePull", "e-3: Evil", "e-4: Worse"}},
+			want{
+				"True RollingOut: 1 of 3 enforcers are as the spec says; 3 that are not still run; e-1: Pending; e-2: ErrImagePull; e-3: Evil; and 1 more",
+				"False Unavailable: 2 of 3 enforcers are ready; e-1: Pending; e-2: ErrImagePull; e-3: Evil; and 1 more",
+				"False RollingOut: 1 of 3 enforcers are as the spec says; 3 that are not still run; e-1: Pending; e-2: ErrImagePull; e-3: Evil; and 1 more",
+			},
+		},
+		"a pod too many is nobody's concern": {
+			poolFacts{deployment: deployment(3, 3, 3), troubles: []string{"e-1: Pending"}},
+			want{"True RolledOut: 3 of 3 enforcers are as the spec says", "True Available: 3 of 3 enforcers are ready", "True Ready: 3 of 3 enforcers run the published document"},
 		},
 		"the API server refuses a part": {
 			poolFacts{deployment: deployment(3, 3, 3), unbuilt: errors.New("apply Service sluice: forbidden")},
@@ -129,6 +144,7 @@ func TestPoolStatusSpeaksKstatus(t *testing.T) {
 	}{
 		"a pool that is as it should be is current":     {4, poolFacts{deployment: deployment(3, 3, 3)}, status.CurrentStatus},
 		"a rollout is in progress":                      {4, poolFacts{deployment: deployment(4, 2, 3)}, status.InProgressStatus},
+		"a rollout that is stuck has failed":            {4, stuck, status.FailedStatus},
 		"a pool that changed since then is in progress": {5, poolFacts{deployment: deployment(3, 3, 3)}, status.InProgressStatus},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -91,6 +91,7 @@ func ManagerOptions(namespace string) (ctrl.Options, error) {
 		cached[o] = cache.ByObject{Namespaces: own, Label: labels.NewSelector().Add(*ofAnyPool)}
 	}
 	cached[&corev1.Secret{}] = cache.ByObject{Namespaces: own} // others make those that spec.tls names
+	cached[&corev1.Pod{}] = cache.ByObject{Namespaces: own, Label: labels.NewSelector().Add(*ofAnyPool), Transform: slimPod}
 	return ctrl.Options{Scheme: scheme, Cache: cache.Options{ByObject: cached}}, nil
 }
 
@@ -191,8 +192,8 @@ var notOnlyStatus = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 
 // setup has a pool reconciled when its spec changes, when one of its policies
 // comes, changes or goes (also to another pool), when what belongs to it changes,
-// when its enforcers or certificates do, and when the labels of namespaces change that
-// it selects by.
+// when its enforcers or certificates do, when its pods get into trouble, and when the
+// labels of namespaces change that it selects by.
 func (r *poolReconciler) setup(mgr ctrl.Manager, namespace string, pools *trigger) error {
 	toPool := func(_ context.Context, o client.Object) []reconcile.Request {
 		name := o.(*v1alpha1.RateLimitPolicy).Pool()
@@ -215,6 +216,7 @@ func (r *poolReconciler) setup(mgr ctrl.Manager, namespace string, pools *trigge
 	return pool.
 		Watches(&v1alpha1.RateLimitPolicy{}, handler.EnqueueRequestsFromMapFunc(toPool), builder.WithPredicates(specChanges)).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.certified)).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(poolOfPod), builder.WithPredicates(troubleChanges)).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.selecting), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(pools).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).

@@ -1,7 +1,8 @@
 package v1alpha1
 
-// Condition types of a RateLimitPolicy. Each has observedGeneration, and is
-// positive: True is what its author wants.
+// Condition types of a RateLimitPolicy and of an EnforcerPool. Each has
+// observedGeneration, and is positive, but for Stalled: True is what its author
+// wants.
 const (
 	// ConditionAccepted says whether the policy makes sense on its own and among
 	// the others. It does not say that anybody enforces it.
@@ -38,6 +39,12 @@ const (
 	// Reasons for True: RolledOut, RollingOut.
 	// Reasons for False: BuildFailed, InvalidCertificateRef, Stuck.
 	ConditionProgressing = "Progressing"
+
+	// ConditionStalled says that a pool does not get anywhere by itself, for kstatus:
+	// it is True while Progressing is False with the reason Stuck, and else absent.
+	//
+	// Reasons for True: Stuck.
+	ConditionStalled = "Stalled"
 
 	// ConditionScaling says whether the autoscaler of a pool finds what it goes by. A
 	// pool without spec.autoscaling does not have it, nor one whose autoscaler has not
@@ -101,7 +108,8 @@ const (
 	// ReasonAvailable: as many enforcers are ready as there should be.
 	ReasonAvailable = "Available"
 
-	// ReasonUnavailable: fewer enforcers are ready than there should be.
+	// ReasonUnavailable: fewer enforcers are ready than there should be; the message
+	// names the pods that are not, and says why.
 	ReasonUnavailable = "Unavailable"
 
 	// ReasonRolledOut: every enforcer is as the spec says.
@@ -111,7 +119,7 @@ const (
 	ReasonRollingOut = "RollingOut"
 
 	// ReasonStuck: the replacement has not got on for ten minutes; the message says
-	// what the Deployment says.
+	// what the Deployment says, and which pods are not ready, and why.
 	ReasonStuck = "Stuck"
 
 	// ReasonBuildFailed: the API server refused something that belongs to the pool;

@@ -63,7 +63,7 @@ type EnforcerPoolStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Conditions are Published, Available, Progressing, Scaling and Ready.
+	// Conditions are Published, Available, Progressing, Scaling, Stalled and Ready.
 	//
 	// +optional
 	// +listType=map

@@ -101,6 +101,8 @@ func (in Input) container() corev1.Container {
 		LivenessProbe:  &corev1.Probe{ProbeHandler: in.get("/healthz"), PeriodSeconds: 10, FailureThreshold: 3},
 		ReadinessProbe: &corev1.Probe{ProbeHandler: in.get("/readyz"), PeriodSeconds: 1, FailureThreshold: 1},
 		Lifecycle:      &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: noticeSeconds}}},
+		// What it said last is in the pool's status when it does not start.
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},

@@ -323,6 +323,41 @@ func TestThePoolTellsOfItsDeployment(t *testing.T) {
 	}
 }
 
+// A rollout that does not get on names the pod, and is over for kstatus; it is not
+// when it gets on after all.
+func TestThePoolTellsOfItsPods(t *testing.T) {
+	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{})
+	template := w.deployment().Spec.Template
+	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
+	pod.Namespace, pod.Name = w.operator, "default-enforcers-1"
+	w.create(pod)
+	pod.Status = corev1.PodStatus{
+		Conditions:        []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}},
+		ContainerStatuses: []corev1.ContainerStatus{{Name: "enforcer", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "no such image"}}}},
+	}
+	if err := w.client.Status().Update(w.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitPool(pool, v1alpha1.ConditionProgressing, isTrue, "RollingOut: 0 of 3 enforcers are as the spec says; default-enforcers-1: ImagePullBackOff: no such image")
+
+	now := appsv1.DeploymentStatus{Replicas: 3, UpdatedReplicas: 3, ReadyReplicas: 2, Conditions: []appsv1.DeploymentCondition{
+		{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: "ProgressDeadlineExceeded", Message: "it timed out"},
+	}}
+	w.deploymentHas(now)
+	says := "Stuck: 3 of 3 enforcers are as the spec says; Deployment default-enforcers: it timed out; default-enforcers-1: ImagePullBackOff: no such image"
+	w.awaitPool(pool, v1alpha1.ConditionReady, isFalse, says)
+	w.awaitPool(pool, v1alpha1.ConditionStalled, isTrue, says)
+
+	now.Conditions[0].Status = corev1.ConditionTrue
+	w.deploymentHas(now)
+	w.awaitPool(pool, v1alpha1.ConditionReady, isFalse, "Unavailable: 2 of 3 enforcers are ready; default-enforcers-1: ImagePullBackOff: no such image")
+	w.gone(pod)
+	w.awaitPool(pool, v1alpha1.ConditionReady, isFalse, "Unavailable: 2 of 3 enforcers are ready")
+	if c := meta.FindStatusCondition(pool.Status.Conditions, v1alpha1.ConditionStalled); c != nil {
+		t.Errorf("the pool is still stalled: %v", c)
+	}
+}
+
 func TestTheDefaultPoolComesWithTheManager(t *testing.T) {
 	w := newEmptyWorld(t)
 	w.startManagerInCluster(controllers.Options{DefaultPool: true})
