@@ -59,6 +59,11 @@ func (in Input) autoscaler() *autoscalingv2.HorizontalPodAutoscaler {
 		MinReplicas: new(a.MinReplicas),
 		MaxReplicas: a.MaxReplicas,
 		Metrics:     loads(a),
+		// Each step takes pods first that share a node, as they did before it: a large
+		// one may leave two on one node, small ones do not. A tenth is one at least.
+		Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleDown: &autoscalingv2.HPAScalingRules{
+			Policies: []autoscalingv2.HPAScalingPolicy{{Type: autoscalingv2.PercentScalingPolicy, Value: 10, PeriodSeconds: 15}},
+		}},
 	}}
 }
 

@@ -129,6 +129,9 @@ func TestAutoscaler(t *testing.T) {
 				Target: autoscalingv2.MetricTarget{Type: "AverageValue", AverageValue: new(resource.MustParse("30k"))},
 			}},
 		},
+		Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleDown: &autoscalingv2.HPAScalingRules{
+			Policies: []autoscalingv2.HPAScalingPolicy{{Type: "Percent", Value: 10, PeriodSeconds: 15}},
+		}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("autoscaler (-want +got):\n%s", diff)
