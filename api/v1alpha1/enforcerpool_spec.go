@@ -9,7 +9,7 @@ import (
 // enforcers; fields named as in a Deployment, for another one; or serviceName
 // instead of them, for enforcers that somebody else runs.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.serviceName) || !(has(self.replicas) || has(self.autoscaling) || has(self.image) || has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.resources) || has(self.nodeSelector) || has(self.tolerations) || has(self.affinity) || has(self.topologySpreadConstraints) || has(self.priorityClassName) || has(self.maxKeys) || has(self.trustedProxies) || has(self.gossipKeyRotation) || (has(self.tls) && (has(self.tls.clientValidation) || has(self.tls.mode))))",message="serviceName is for enforcers that somebody else runs, and every other field but allowedNamespaces, defaults and tls.secretName for those that the operator runs: leave serviceName out, or those fields"
+// +kubebuilder:validation:XValidation:rule="!has(self.serviceName) || !(has(self.replicas) || has(self.autoscaling) || has(self.image) || has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.resources) || has(self.nodeSelector) || has(self.tolerations) || has(self.affinity) || has(self.topologySpreadConstraints) || has(self.priorityClassName) || has(self.maxKeys) || has(self.trustedProxies) || has(self.gossipKeyRotation) || has(self.allowedClients) || (has(self.tls) && (has(self.tls.clientValidation) || has(self.tls.mode))))",message="serviceName is for enforcers that somebody else runs, and every other field but allowedNamespaces, defaults and tls.secretName for those that the operator runs: leave serviceName out, or those fields"
 // +kubebuilder:validation:XValidation:rule="!(has(self.replicas) && has(self.autoscaling))",message="replicas and autoscaling exclude each other: leave replicas out, and say autoscaling.minReplicas and maxReplicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.resources) || (has(self.resources.requests) && 'cpu' in self.resources.requests) || (has(self.resources.limits) && 'cpu' in self.resources.limits)",message="autoscaling goes by the part of the requested CPU that is used: say resources.requests.cpu, such as 500m, or leave resources out"
 type EnforcerPoolSpec struct {
@@ -142,6 +142,12 @@ type EnforcerPoolSpec struct {
 	//
 	// +optional
 	TLS *TLS `json:"tls,omitempty"`
+
+	// AllowedClients says who may reach the enforcers, by a NetworkPolicy; by default
+	// everybody in the cluster. It takes a network plugin that enforces those.
+	//
+	// +optional
+	AllowedClients *AllowedClients `json:"allowedClients,omitempty"`
 
 	// GossipKeyRotation has the key that seals what enforcers tell each other
 	// replaced whenever this text changes to another one, such as a date. The old key

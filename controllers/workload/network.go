@@ -3,6 +3,7 @@ package workload
 import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -45,16 +46,24 @@ func servicePort(name string, number int32, protocol corev1.Protocol) corev1.Ser
 	return corev1.ServicePort{Name: name, Port: number, Protocol: protocol, TargetPort: intstr.FromString(name)}
 }
 
-// networkPolicy lets everybody ask, and read metrics and state; gossip is for the
-// pool's own pods. What is asked of the API server and of DNS is not restricted.
+// networkPolicy lets those ask, and read metrics and state, who may; gossip is for
+// the pool's own pods. What is asked of the API server and of DNS is not restricted.
 // Ports are numbers: not every network plugin knows their names.
 func (in Input) networkPolicy() *networkingv1.NetworkPolicy {
 	tcp := corev1.ProtocolTCP
+	var may v1alpha1.AllowedClients
+	if a := in.Pool.Spec.AllowedClients; a != nil {
+		may = *a
+	}
+	if may.Admin != nil {
+		may.Admin = append([]networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: managerLabels()}}}, may.Admin...)
+	}
 	return &networkingv1.NetworkPolicy{ObjectMeta: in.meta(), Spec: networkingv1.NetworkPolicySpec{
 		PodSelector: *in.podSelector(),
 		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
 		Ingress: []networkingv1.NetworkPolicyIngressRule{
-			{Ports: []networkingv1.NetworkPolicyPort{policyPort(numberRLS, tcp), policyPort(numberHTTP, tcp), policyPort(numberAdmin, tcp)}},
+			{From: may.Proxies, Ports: []networkingv1.NetworkPolicyPort{policyPort(numberRLS, tcp), policyPort(numberHTTP, tcp)}},
+			{From: may.Admin, Ports: []networkingv1.NetworkPolicyPort{policyPort(numberAdmin, tcp)}},
 			{
 				From:  []networkingv1.NetworkPolicyPeer{{PodSelector: in.podSelector()}},
 				Ports: []networkingv1.NetworkPolicyPort{policyPort(numberGossip, corev1.ProtocolUDP), policyPort(numberGossip, tcp)},

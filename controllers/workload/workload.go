@@ -112,6 +112,12 @@ func podLabels(pool *v1alpha1.EnforcerPool) map[string]string {
 	return map[string]string{labelName: "sluice", labelComponent: "enforcer", v1alpha1.LabelPool: pool.Name}
 }
 
+// managerLabels select the pods of the manager, which is in the namespace of its
+// pools: config/manager has them.
+func managerLabels() map[string]string {
+	return map[string]string{labelName: "sluice", labelComponent: "manager"}
+}
+
 func (in Input) meta() metav1.ObjectMeta { return Meta(in.Pool, Name(in.Pool)) }
 
 func (in Input) podSelector() *metav1.LabelSelector {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -176,7 +177,7 @@ func TestSelectorsMeetThePods(t *testing.T) {
 		"front Service":       {MatchLabels: in.frontService().Spec.Selector},
 		"PodDisruptionBudget": in.disruptionBudget().Spec.Selector,
 		"NetworkPolicy":       &in.networkPolicy().Spec.PodSelector,
-		"gossip peers":        in.networkPolicy().Spec.Ingress[1].From[0].PodSelector,
+		"gossip peers":        in.networkPolicy().Spec.Ingress[2].From[0].PodSelector,
 		"zone spread":         in.topologySpread()[0].LabelSelector,
 		"node spread":         in.topologySpread()[1].LabelSelector,
 	} {
@@ -228,6 +229,39 @@ func TestPortsLeadSomewhere(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, forAll); diff != "" {
 			t.Errorf("ports, and whether everybody may use them (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestAllowedClients(t *testing.T) {
+	peer := func(name string) networkingv1.NetworkPolicyPeer {
+		return networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"name": name}}}
+	}
+	manager := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{MatchLabels: managerLabels()}}
+	for name, tc := range map[string]struct {
+		allowed        *v1alpha1.AllowedClients
+		proxies, admin []networkingv1.NetworkPolicyPeer // nil: everybody
+	}{
+		"everybody, by default":       {nil, nil, nil},
+		"some proxies":                {&v1alpha1.AllowedClients{Proxies: []networkingv1.NetworkPolicyPeer{peer("edge")}}, []networkingv1.NetworkPolicyPeer{peer("edge")}, nil},
+		"somebody beside the manager": {&v1alpha1.AllowedClients{Admin: []networkingv1.NetworkPolicyPeer{peer("monitoring")}}, nil, []networkingv1.NetworkPolicyPeer{manager, peer("monitoring")}},
+	} {
+		rules := Input{Pool: pool("default", v1alpha1.EnforcerPoolSpec{AllowedClients: tc.allowed})}.networkPolicy().Spec.Ingress
+		if diff := cmp.Diff(tc.proxies, rules[0].From); diff != "" {
+			t.Errorf("%s: proxies (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(tc.admin, rules[1].From); diff != "" {
+			t.Errorf("%s: admin (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// The manager that may always ask is the one that config/manager and the chart run.
+func TestManagerLabelsAreTheManagers(t *testing.T) {
+	want := fmt.Sprintf("{%s: sluice, %s: manager}", labelName, labelComponent)
+	for _, path := range []string{"../../config/manager/deployment.yaml", "../../charts/sluice/templates/manager.yaml"} {
+		if text, err := os.ReadFile(path); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s has no labels %s (%v)", path, want, err)
 		}
 	}
 }

@@ -1,11 +1,14 @@
 package integration
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -42,6 +45,33 @@ func TestAPoolIsForSomeNamespaces(t *testing.T) {
 	}
 	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) { s.AllowedNamespaces = nil })
 	w.awaitReady(p)
+}
+
+// Who may reach the enforcers follows the pool's spec, and is everybody again without it.
+func TestAPoolIsForSomeClients(t *testing.T) {
+	w, pool := builtWorld(t, v1alpha1.EnforcerPoolSpec{})
+	froms := func(want ...int) {
+		w.eventually(fmt.Sprintf("the rules name %v peers", want), func() error {
+			n := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: w.operator, Name: "default-enforcers"}}
+			w.read(n)
+			var got []int
+			for _, rule := range n.Spec.Ingress {
+				got = append(got, len(rule.From))
+			}
+			if !slices.Equal(got, want) {
+				return fmt.Errorf("they name %v", got)
+			}
+			return nil
+		})
+	}
+	froms(0, 0, 1)
+	edge := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "edge"}}}
+	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) {
+		s.AllowedClients = &v1alpha1.AllowedClients{Proxies: []networkingv1.NetworkPolicyPeer{edge}, Admin: []networkingv1.NetworkPolicyPeer{edge}}
+	})
+	froms(1, 2, 1)
+	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) { s.AllowedClients = nil })
+	froms(0, 0, 1)
 }
 
 // label says to which team a namespace belongs.
