@@ -22,11 +22,12 @@ type documents interface {
 // policies puts documents in force, and keeps the last good one when a new one
 // cannot be.
 type policies struct {
-	source  documents
-	engine  *engine.Engine
-	clock   *clock.Clock
-	journal *journal.Journal // nil keeps nothing
-	log     *slog.Logger
+	source   documents
+	engine   *engine.Engine
+	clock    *clock.Clock
+	journal  *journal.Journal // nil keeps nothing
+	log      *slog.Logger
+	compiler policy.Compiler
 
 	mu      sync.Mutex
 	refused string // why the newest document is not in force; guarded by mu
@@ -95,7 +96,7 @@ func (p *policies) update(u source.Update) {
 
 // apply puts a document in force.
 func (p *policies) apply(d *policy.Document) error {
-	snapshot, err := policy.Compile(d)
+	snapshot, err := p.compiler.Compile(d)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/sluice-dev/sluice/enforcer/decide"
-	"github.com/sluice-dev/sluice/enforcer/expression"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/request"
 )
@@ -24,9 +23,17 @@ const (
 
 // Compile turns a document into a Snapshot. It reports every fault of every
 // policy, each as an *Error; Errors lists them.
-func Compile(d *Document) (*Snapshot, error) {
+func Compile(d *Document) (*Snapshot, error) { return new(Compiler).Compile(d) }
+
+// Compiler compiles one document after another, each faster for what it has in
+// common with the one before. The zero value is ready. Not safe for concurrent use.
+type Compiler struct{ expressions expressions }
+
+// Compile does what the function of this name does.
+func (r *Compiler) Compile(d *Document) (*Snapshot, error) {
 	s := &Snapshot{Digest: d.Digest(), Document: d, domains: map[string]*Domain{}}
-	c := compiler{snapshot: s}
+	r.expressions.begin()
+	c := compiler{s, &r.expressions}
 	var all []error
 	order := make([]int, len(d.Policies))
 	for i := range order {
@@ -54,14 +61,14 @@ func Compile(d *Document) (*Snapshot, error) {
 
 // CompilePolicy reports what Compile would say of a policy.
 func CompilePolicy(p *Policy) error {
-	c := compiler{snapshot: &Snapshot{domains: map[string]*Domain{}}}
+	c := compiler{&Snapshot{domains: map[string]*Domain{}}, &expressions{}}
 	return c.add(p)
 }
 
 // compiler compiles policies into a snapshot.
 type compiler struct {
 	snapshot    *Snapshot
-	expressions expression.Compiler
+	expressions *expressions
 }
 
 // add compiles a policy into the snapshot.
@@ -113,7 +120,7 @@ func (c *compiler) compileExpressions(f *faults, field string, out *CompiledLimi
 		f.add(field+".key", "%d expressions: use at most %d", len(l.Key), MaxKey)
 	}
 	for i, source := range l.When {
-		if e, err := c.expressions.Bool(source); err != nil {
+		if e, err := c.expressions.bool(source); err != nil {
 			f.addErr(fmt.Sprintf("%s.when[%d]", field, i), err)
 		} else {
 			out.When = append(out.When, e)
@@ -121,7 +128,7 @@ func (c *compiler) compileExpressions(f *faults, field string, out *CompiledLimi
 		}
 	}
 	for i, source := range l.Key {
-		if e, err := c.expressions.String(source); err != nil {
+		if e, err := c.expressions.string(source); err != nil {
 			f.addErr(fmt.Sprintf("%s.key[%d]", field, i), err)
 		} else {
 			out.Key = append(out.Key, e)
@@ -131,7 +138,7 @@ func (c *compiler) compileExpressions(f *faults, field string, out *CompiledLimi
 	if l.Cost == "" {
 		return
 	}
-	e, err := c.expressions.Int(l.Cost)
+	e, err := c.expressions.int(l.Cost)
 	if err != nil {
 		f.addErr(field+".cost", err)
 		return
