@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -17,9 +19,10 @@ const (
 	// refreshEvery is the least time between two figures shown for one policy.
 	refreshEvery = 15 * time.Second
 
-	// refreshBudget is the most status writes per second that usage may cause over
-	// all policies of a pool: with more policies each is refreshed less often.
-	refreshBudget = 50
+	// refreshAtOnce is the most policies of a pool that one sample may have shown
+	// anew, 100 a second: of more than 1,500 that all change, each has to wait for
+	// its turn longer than refreshEvery.
+	refreshAtOnce = 500
 )
 
 // policyUsage is how the limits of a policy are used, in the order of the
@@ -45,7 +48,7 @@ type usageMeter struct {
 }
 
 type shownUsage struct {
-	since time.Time
+	since time.Time // zero: nobody has used it yet
 	usage policyUsage
 }
 
@@ -60,31 +63,46 @@ func (m *usageMeter) measure(now time.Time, states map[string]*report.State) map
 		m.sampled, m.base = now, states
 		return nil
 	}
-	if now.Sub(m.sampled) < sampleEvery {
+	if !m.due(now) {
 		return m.view
 	}
 	latest := rates(m.base, states)
 	m.sampled, m.base = now, states
-
-	every := max(refreshEvery, time.Duration(len(latest))*time.Second/refreshBudget)
-	shown := make(map[types.UID]shownUsage, len(latest))
-	m.view = make(map[types.UID]policyUsage, len(latest))
-	for uid, usage := range latest {
-		s, known := m.shown[uid]
-		if !known || now.Sub(s.since) >= every && usage.differs(s.usage) {
-			// What nobody uses is shown as such from the start, so the first use can be
-			// shown at once.
-			if known || !usage.idle() {
-				s.since = now
-			}
-			s.usage = usage
-		}
-		shown[uid] = s
+	m.show(now, latest)
+	m.view = make(map[types.UID]policyUsage, len(m.shown))
+	for uid, s := range m.shown {
 		m.view[uid] = s.usage
 	}
-	m.shown = shown
 	return m.view
 }
+
+// show decides which of the latest figures are shown: of those that changed the ones
+// that waited longest, and none that was shown a moment ago.
+func (m *usageMeter) show(now time.Time, latest map[types.UID]policyUsage) {
+	// Who is not heard of for a moment keeps its place.
+	maps.DeleteFunc(m.shown, func(uid types.UID, s shownUsage) bool {
+		return latest[uid] == nil && now.Sub(s.since) >= refreshEvery
+	})
+	var changed []types.UID
+	for uid, usage := range latest {
+		switch s, known := m.shown[uid]; {
+		case !known && usage.idle():
+			// It is shown as such from the start, so its first use can be shown at once.
+			m.shown[uid] = shownUsage{usage: usage}
+		case !known || now.Sub(s.since) >= refreshEvery && usage.differs(s.usage):
+			changed = append(changed, uid)
+		}
+	}
+	slices.SortFunc(changed, func(a, b types.UID) int {
+		return cmp.Or(m.shown[a].since.Compare(m.shown[b].since), cmp.Compare(a, b))
+	})
+	for _, uid := range changed[:min(len(changed), refreshAtOnce)] {
+		m.shown[uid] = shownUsage{now, latest[uid]}
+	}
+}
+
+// due says whether the next state of each enforcer is worth a sample.
+func (m *usageMeter) due(now time.Time) bool { return now.Sub(m.sampled) >= sampleEvery }
 
 // rates sums up over the enforcers what happened between two states of each.
 func rates(before, after map[string]*report.State) map[types.UID]policyUsage {

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -146,15 +147,10 @@ func TestUsageIsShownWhenItMatters(t *testing.T) {
 	}
 }
 
-// Whatever the traffic does, what is shown of one policy changes at most every 15
-// seconds once it is used, and with very many policies less often still.
-func TestUsageKeepsItsBudget(t *testing.T) {
+// Whatever the traffic does, what is shown of a policy changes at most every 15
+// seconds once it is used.
+func TestUsageIsNotShownTooOften(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		policies := rapid.SampledFrom([]int{1, 2000}).Draw(t, "policies")
-		every := refreshEvery
-		if policies == 2000 {
-			every = 40 * time.Second
-		}
 		m := newUsageMeter()
 		admitted := int64(0)
 		var changed time.Time
@@ -162,18 +158,48 @@ func TestUsageKeepsItsBudget(t *testing.T) {
 		for second := range rapid.IntRange(1, 120).Draw(t, "seconds") {
 			admitted += rapid.Int64Range(1, 1000).Draw(t, "requests")
 			now := day.Add(time.Duration(second) * time.Second)
-			state := stateAt(-10, second, 1, admitted, 0)
-			for i := 1; i < policies; i++ {
-				state.Policies = append(state.Policies, report.Policy{UID: fmt.Sprint("other", i)})
+			states := map[string]*report.State{"a": stateAt(-10, second, 1, admitted, 0)}
+			if rapid.IntRange(0, 9).Draw(t, "nobody answers") == 0 {
+				states = nil
 			}
-			next := m.measure(now, map[string]*report.State{"a": state})[types.UID("u1")]
-			if cmp.Equal(next, shown, cmp.AllowUnexported(limitUsage{})) || next == nil {
+			next := m.measure(now, states)["u1"]
+			if slices.Equal(next, shown) || next == nil {
 				continue
 			}
-			if !changed.IsZero() && now.Sub(changed) < every {
+			if !changed.IsZero() && now.Sub(changed) < refreshEvery {
 				t.Fatalf("shown at %s and again at %s", changed, now)
 			}
 			shown, changed = next, now
 		}
 	})
+}
+
+// Where more policies change than may be shown at once, they take turns.
+func TestUsageOfManyIsShownInTurns(t *testing.T) {
+	const policies, turns = 2000, 4
+	m := newUsageMeter()
+	shown, last := map[types.UID]policyUsage{}, map[types.UID]int{}
+	for sample := range 5 * turns {
+		second := sample * int(sampleEvery/time.Second)
+		state := stateAt(-10, second, 1, 0, 0)
+		for i := range policies {
+			used := report.Usage{Name: "l", ActiveKeys: 1, Admitted: 100 << sample}
+			state.Policies = append(state.Policies, report.Policy{UID: fmt.Sprint("other", i), Limits: []report.Usage{used}})
+		}
+		now, changed := day.Add(time.Duration(second)*time.Second), 0
+		for uid, usage := range m.measure(now, map[string]*report.State{"a": state}) {
+			if !slices.Equal(usage, shown[uid]) && !usage.idle() {
+				shown[uid], last[uid] = usage, sample
+				changed++
+			}
+		}
+		if changed > refreshAtOnce {
+			t.Errorf("sample %d has %d policies shown anew, want %d at most", sample, changed, refreshAtOnce)
+		}
+		for i := range policies {
+			if waited := sample - last[types.UID(fmt.Sprint("other", i))]; waited > turns {
+				t.Fatalf("at sample %d policy %d has waited for %d samples, want %d at most", sample, i, waited, turns)
+			}
+		}
+	}
 }
