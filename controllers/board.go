@@ -27,6 +27,7 @@ type poolNotes struct {
 type judgment struct {
 	verdicts map[types.NamespacedName]verdict
 	digest   string // of the document that is published, "" before the first
+	runs     documentRuns
 	problem  string // why the newest document is not published, "" when it is
 }
 

@@ -68,8 +68,8 @@ func (c *clients) forget(pool string) {
 	delete(c.pools, pool)
 }
 
-// ask asks one enforcer of a pool for its state.
-func (c *clients) ask(ctx context.Context, pool string, e discovery.Endpoint) answer {
+// ask asks one enforcer of a pool for its state, as fetchState does.
+func (c *clients) ask(ctx context.Context, pool string, e discovery.Endpoint, known []string) answer {
 	if address, ok := e.Address(v1alpha1.AdminTLSPort); ok {
 		c.mu.Lock()
 		client := c.pools[pool].client
@@ -77,10 +77,10 @@ func (c *clients) ask(ctx context.Context, pool string, e discovery.Endpoint) an
 		if client == nil {
 			return answer{problem: "speaks TLS, and the manager has no certificate to verify it by: say spec.tls.secretName in the pool"}
 		}
-		return fetchState(ctx, client, "https://"+address)
+		return fetchState(ctx, client, "https://"+address, known)
 	}
 	if address, ok := e.Address(v1alpha1.AdminPort); ok {
-		return fetchState(ctx, c.plain, "http://"+address)
+		return fetchState(ctx, c.plain, "http://"+address, known)
 	}
 	return answer{problem: "has no port named " + v1alpha1.AdminPort}
 }

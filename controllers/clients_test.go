@@ -64,11 +64,11 @@ func TestEnforcersAreVerified(t *testing.T) {
 			for _, roots := range tc.roots {
 				c.verify("default", serverName, roots)
 			}
-			if got := c.ask(t.Context(), "default", tc.enforcer); got.problem != tc.want || (got.state != nil) != (tc.want == "") {
+			if got := c.ask(t.Context(), "default", tc.enforcer, nil); got.problem != tc.want || (got.state != nil) != (tc.want == "") {
 				t.Errorf("problem %q, state %v; want %q", got.problem, got.state, tc.want)
 			}
 			c.forget("default")
-			if _, speaks := tc.enforcer.Ports[v1alpha1.AdminTLSPort]; speaks && c.ask(t.Context(), "default", tc.enforcer).state != nil {
+			if _, speaks := tc.enforcer.Ports[v1alpha1.AdminTLSPort]; speaks && c.ask(t.Context(), "default", tc.enforcer, nil).state != nil {
 				t.Error("it is trusted after its pool is gone")
 			}
 		})

@@ -17,7 +17,7 @@ type collector struct {
 	namespace string
 	board     *board
 	discover  func(pool, service string) discovery.Source
-	ask       func(ctx context.Context, pool string, e discovery.Endpoint) answer
+	ask       func(ctx context.Context, pool string, e discovery.Endpoint, known []string) answer
 	now       func() time.Time
 	policies  *trigger
 	pools     *trigger

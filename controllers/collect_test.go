@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,9 +21,10 @@ type pool struct {
 	mu    sync.Mutex
 	runs  map[string]string // digest by address; not there: dead
 	asked map[string]int    // questions by address
+	told  map[string]int    // answers with policies, by address
 }
 
-func (p *pool) ask(_ context.Context, _ string, e discovery.Endpoint) answer {
+func (p *pool) ask(_ context.Context, _ string, e discovery.Endpoint, known []string) answer {
 	address, _ := e.Address(v1alpha1.AdminPort)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -31,10 +33,12 @@ func (p *pool) ask(_ context.Context, _ string, e discovery.Endpoint) answer {
 	if !alive {
 		return answer{problem: "does not answer: connection refused"}
 	}
-	return answer{state: &report.State{
-		Document: &report.Document{Digest: digest},
-		Policies: []report.Policy{{Namespace: "shop", Name: "storefront", UID: "u1", Generation: int64(len(digest))}},
-	}}
+	state := &report.State{Document: &report.Document{Digest: digest}}
+	if !slices.Contains(known, digest) {
+		p.told[address]++
+		state.Policies = []report.Policy{{Namespace: "shop", Name: "storefront", UID: "u1", Generation: int64(len(digest))}}
+	}
+	return answer{state: state}
 }
 
 func (p *pool) set(address, digest string) {
@@ -58,11 +62,18 @@ func (p *pool) questions(address string) int {
 	return n
 }
 
+// answers returns how often an address has told its policies.
+func (p *pool) answers(address string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.told[address]
+}
+
 // inBubble runs a collector that follows both enforcers in virtual time.
 func inBubble(t *testing.T, run func(t *testing.T, c *collector, p *pool)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		p := &pool{runs: map[string]string{"a:1": "1", "b:1": "1"}, asked: map[string]int{}}
+		p := &pool{runs: map[string]string{"a:1": "1", "b:1": "1"}, asked: map[string]int{}, told: map[string]int{}}
 		source, err := discovery.Static(v1alpha1.AdminPort, []string{"a:1", "b:1"})
 		if err != nil {
 			t.Fatal(err)
@@ -88,6 +99,7 @@ func inBubble(t *testing.T, run func(t *testing.T, c *collector, p *pool)) {
 func publish(ctx context.Context, c *collector, digest string) {
 	c.board.judge("default", &judgment{
 		digest:   digest,
+		runs:     documentRuns{storefront: {uid: "u1", generation: int64(len(digest))}},
 		verdicts: map[types.NamespacedName]verdict{storefront: {uid: "u1", generation: int64(len(digest))}},
 	})
 	c.follow(ctx, "default", "default-enforcers")
@@ -113,6 +125,36 @@ func TestCollectorAsksSeldomWhileAllIsWell(t *testing.T) {
 		after(10*time.Second + time.Millisecond)
 		if n := p.questions("a:1"); n != 10 {
 			t.Errorf("%d questions in 10 s, want 10", n)
+		}
+	})
+}
+
+// With many policies an answer that lists them is long. The counters are wanted
+// every five seconds, and what is published need not be told.
+func TestCollectorHasPoliciesToldSeldom(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *collector, p *pool) {
+		after(time.Millisecond)
+		before := p.answers("a:1")
+		publish(t.Context(), c, "22")
+		p.set("a:1", "22")
+		after(4 * time.Second) // b lags
+		if n := p.answers("a:1") - before; n != 0 {
+			t.Errorf("the policies were told %d times though they were known", n)
+		}
+		for i, e := range c.board.of("default").observation.enforcers {
+			if want := int64(2 - i); e.runs[storefront].generation != want {
+				t.Errorf("%s runs generation %d, want %d", e.name, e.runs[storefront].generation, want)
+			}
+		}
+		before = p.answers("a:1")
+		after(30 * time.Second)
+		if n := p.answers("a:1") - before; n != 6 {
+			t.Errorf("the policies were told %d times in 30 s, want 6", n)
+		}
+		p.set("a:1", "333") // which this manager did not publish
+		after(calmInterval)
+		if got := c.board.of("default").observation.enforcers[0].runs[storefront].generation; got != 3 {
+			t.Errorf("generation %d runs, want 3", got)
 		}
 	})
 }

@@ -185,7 +185,7 @@ func newJudgment(policies []v1alpha1.RateLimitPolicy, outcomes map[types.Namespa
 		j.verdicts[name] = verdict{p.UID, p.Generation, outcomes[name]}
 	}
 	if memory.inForce != nil {
-		j.digest = memory.inForce.digest
+		j.digest, j.runs = memory.inForce.digest, memory.inForce.runs
 	}
 	if problem != nil {
 		j.problem = problem.Error()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"syscall"
 	"time"
 
@@ -36,13 +37,15 @@ func newHTTPClient() *http.Client {
 	}
 }
 
-// fetchState asks the enforcer at the URL of its admin port for its state.
-func fetchState(ctx context.Context, client *http.Client, url string) answer {
+// fetchState asks the enforcer at the URL of its admin port for its state, without the
+// policies of documents that are known, by their digests.
+func fetchState(ctx context.Context, client *http.Client, base string, known []string) answer {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/state", nil)
+	question := base + "/v1/state?" + url.Values{report.Known: known}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, question, nil)
 	if err != nil {
-		return answer{problem: "has no usable address: " + url}
+		return answer{problem: "has no usable address: " + base}
 	}
 	resp, err := client.Do(req)
 	if err != nil {

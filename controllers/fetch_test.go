@@ -60,7 +60,7 @@ func TestFetchState(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(tc.handler)
 			defer server.Close()
-			got := fetchState(t.Context(), newHTTPClient(), server.URL)
+			got := fetchState(t.Context(), newHTTPClient(), server.URL, nil)
 			node := ""
 			if got.state != nil {
 				node = got.state.Node
@@ -83,7 +83,7 @@ func TestFetchStateOfADeadEnforcer(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	_ = listener.Close()
-	if got := fetchState(t.Context(), newHTTPClient(), "http://"+address); got.problem != "does not answer: connection refused" {
+	if got := fetchState(t.Context(), newHTTPClient(), "http://"+address, nil); got.problem != "does not answer: connection refused" {
 		t.Errorf("problem %q, want one without addresses that change each time", got.problem)
 	}
 }

@@ -86,7 +86,10 @@ func (f *follower) run(ctx context.Context, source discovery.Source) {
 
 // round asks every member once and says whether to ask again soon.
 func (f *follower) round(ctx context.Context, members []discovery.Endpoint) (lags bool) {
-	answers := f.askAll(ctx, members)
+	if j := f.board.of(f.pool).judgment; j != nil {
+		f.tracker.learn(j.digest, j.runs)
+	}
+	answers := f.askAll(ctx, members, f.tracker.known(f.now()))
 	if ctx.Err() != nil {
 		return false
 	}
@@ -99,13 +102,13 @@ func (f *follower) round(ctx context.Context, members []discovery.Endpoint) (lag
 	return unsure || o.lags(digest)
 }
 
-func (f *follower) askAll(ctx context.Context, members []discovery.Endpoint) map[string]answer {
+func (f *follower) askAll(ctx context.Context, members []discovery.Endpoint, known []string) map[string]answer {
 	list := make([]answer, len(members))
 	var asking errgroup.Group
 	asking.SetLimit(asksAtOnce)
 	for i, m := range members {
 		asking.Go(func() error {
-			list[i] = f.ask(ctx, f.pool, m)
+			list[i] = f.ask(ctx, f.pool, m, known)
 			return nil
 		})
 	}

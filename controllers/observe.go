@@ -50,7 +50,7 @@ type enforcer struct {
 	keys    string // fingerprints of its gossip keys, the one that seals first
 	members int    // enforcers of the pool that it counts, itself too; 0 when it does not say
 	apart   string // how many of the others it has not heard for apartTime; "" for none
-	runs    map[types.NamespacedName]running
+	runs    documentRuns
 }
 
 // running identifies a version of a policy.
@@ -58,6 +58,10 @@ type running struct {
 	uid        types.UID
 	generation int64
 }
+
+// documentRuns is what an enforcer runs that has a document in force. It is
+// immutable.
+type documentRuns map[types.NamespacedName]running
 
 // answer is what came of asking an enforcer: a state or a problem.
 type answer struct {
@@ -77,8 +81,10 @@ func (a answer) patience() time.Duration {
 // tracker makes observations of what enforcers answer. It is a function of its
 // calls: it reads no clock and asks nobody.
 type tracker struct {
-	seen  map[string]*sighting // by the name that discovery gives
-	meter usageMeter
+	seen      map[string]*sighting    // by the name that discovery gives
+	documents map[string]documentRuns // by digest: what was published, and what enforcers run
+	published string                  // digest of the document that was published last
+	meter     usageMeter
 }
 
 // sighting is what is remembered of one enforcer.
@@ -86,11 +92,27 @@ type sighting struct {
 	answered time.Time // when it last did; zero: never
 	apart    time.Time // since when it does not hear all others; zero: it does
 	state    *report.State
-	runs     map[types.NamespacedName]running
+	counted  *report.State // the last one that has counters
 }
 
 func newTracker() *tracker {
-	return &tracker{seen: map[string]*sighting{}, meter: newUsageMeter()}
+	return &tracker{seen: map[string]*sighting{}, documents: map[string]documentRuns{}, meter: newUsageMeter()}
+}
+
+// learn notes what was published, so that no enforcer needs to tell it.
+func (t *tracker) learn(digest string, runs documentRuns) {
+	if digest != "" {
+		t.documents[digest], t.published = runs, digest
+	}
+}
+
+// known returns the digests of the documents whose policies enforcers need not tell:
+// none when their counters are wanted too.
+func (t *tracker) known(now time.Time) []string {
+	if t.meter.due(now) {
+		return nil
+	}
+	return slices.Collect(maps.Keys(t.documents))
 }
 
 // observe takes in one round of answers, by member name, at now. unsure says that
@@ -99,19 +121,22 @@ func (t *tracker) observe(now time.Time, members []discovery.Endpoint, answers m
 	o = &observation{}
 	present := make(map[string]*sighting, len(members))
 	states := make(map[string]*report.State, len(members))
+	counted := make(map[string]*report.State, len(members))
+	whole := true // everybody told its counters in this round
 	for _, m := range members {
 		s := cmp.Or(t.seen[m.Name], &sighting{})
 		present[m.Name] = s
 		a := answers[m.Name]
 		if a.state != nil {
-			s.see(now, a.state)
+			t.see(s, now, a.state)
 		}
 		e := enforcer{name: displayName(m, s.state)}
 		switch {
 		case s.state != nil && now.Sub(s.answered) < a.patience():
 			unsure = unsure || a.state == nil
-			e.report(s)
-			states[m.Name] = s.state
+			whole = whole && a.state != nil && a.state.Policies != nil
+			e.report(s.state, t.documents[digestOf(s.state)])
+			states[m.Name], counted[m.Name] = s.state, s.counted
 		default:
 			e.problem = cmp.Or(a.problem, "does not answer")
 		}
@@ -121,25 +146,46 @@ func (t *tracker) observe(now time.Time, members []discovery.Endpoint, answers m
 		o.enforcers[i].listen(now, present[m.Name], states)
 	}
 	t.seen = present // members that left are forgotten
-	o.usage = t.meter.measure(now, states)
+	t.forget()
+	o.usage = t.meter.view
+	if whole {
+		o.usage = t.meter.measure(now, counted)
+	}
 	return o, unsure
 }
 
-func (s *sighting) see(now time.Time, state *report.State) {
-	// A document says what runs; what it says does not change while it is in force.
-	if s.state == nil || digestOf(state) != digestOf(s.state) {
-		s.runs = make(map[types.NamespacedName]running, len(state.Policies))
+// see takes in what an enforcer answered. A document says what runs: that does not
+// change while it is in force.
+func (t *tracker) see(s *sighting, now time.Time, state *report.State) {
+	s.answered, s.state = now, state
+	if state.Policies == nil {
+		return
+	}
+	s.counted = state
+	if digest := digestOf(state); t.documents[digest] == nil {
+		runs := make(documentRuns, len(state.Policies))
 		for i := range state.Policies {
 			p := &state.Policies[i]
-			s.runs[types.NamespacedName{Namespace: p.Namespace, Name: p.Name}] = running{types.UID(p.UID), p.Generation}
+			runs[types.NamespacedName{Namespace: p.Namespace, Name: p.Name}] = running{types.UID(p.UID), p.Generation}
 		}
+		t.documents[digest] = runs
 	}
-	s.answered, s.state = now, state
 }
 
-func (e *enforcer) report(s *sighting) {
-	e.digest, e.refused, e.runs = digestOf(s.state), s.state.Refused, s.runs
-	e.keys = strings.Join(s.state.GossipKeys, " ")
+// forget drops documents that nobody runs and that are not published any more.
+func (t *tracker) forget() {
+	used := map[string]bool{t.published: true}
+	for _, s := range t.seen {
+		if s.state != nil {
+			used[digestOf(s.state)] = true
+		}
+	}
+	maps.DeleteFunc(t.documents, func(digest string, _ documentRuns) bool { return !used[digest] })
+}
+
+func (e *enforcer) report(s *report.State, runs documentRuns) {
+	e.digest, e.refused, e.runs = digestOf(s), s.Refused, runs
+	e.keys = strings.Join(s.GossipKeys, " ")
 }
 
 // listen notes whom an enforcer hears, of those that answered.

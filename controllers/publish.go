@@ -29,6 +29,7 @@ type publisher struct {
 type publication struct {
 	document *policy.Document
 	digest   string
+	runs     documentRuns
 	bytes    int64
 	index    corev1.ConfigMap
 	chunks   []corev1.ConfigMap
@@ -43,7 +44,7 @@ func newPublication(pool types.NamespacedName, document *policy.Document, digest
 	if err != nil {
 		return nil, err
 	}
-	return &publication{document, digest, int64(len(encoded)), index, chunks}, nil
+	return &publication{document, digest, runsOf(document), int64(len(encoded)), index, chunks}, nil
 }
 
 // inForce returns what the ConfigMaps of a pool hold, or nil when they hold
@@ -67,6 +68,16 @@ func (p *publisher) inForce(ctx context.Context, pool types.NamespacedName) (*pu
 		return nil, &unreadableError{err}
 	}
 	return newPublication(pool, document, document.Digest())
+}
+
+// runsOf returns what an enforcer runs that has a document in force.
+func runsOf(d *policy.Document) documentRuns {
+	runs := make(documentRuns, len(d.Policies))
+	for i := range d.Policies {
+		p := &d.Policies[i]
+		runs[types.NamespacedName{Namespace: p.Namespace, Name: p.Name}] = running{types.UID(p.UID), p.Generation}
+	}
+	return runs
 }
 
 // unreadableError says that what is published cannot be read, so nothing can be

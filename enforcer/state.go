@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sluice-dev/sluice/enforcer/admin"
@@ -13,14 +14,18 @@ import (
 // heardLately is how long after its last frame a peer counts as being there.
 const heardLately = 2 * limit.Second
 
-// state is the enforcer's account of itself.
-func (e *Enforcer) state() report.State {
+// state is the enforcer's account of itself, to somebody who knows the documents
+// with some digests.
+func (e *Enforcer) state(known []string) report.State {
 	now := e.clock.Now()
 	r := e.engine.Report()
 	s := report.State{
 		Node: e.opts.Node, Version: e.opts.Version, Started: e.started.Time(), Now: now.Time(),
 		Ready: e.ready() == nil, Refused: e.policies.lastRefusal(),
-		Policies: policiesOf(&r), Peers: []report.Peer{},
+		Peers: []report.Peer{},
+	}
+	if r.Snapshot == nil || !slices.Contains(known, r.Snapshot.Digest) {
+		s.Policies = policiesOf(&r)
 	}
 	for _, k := range e.keys.Ring().Keys() {
 		s.GossipKeys = append(s.GossipKeys, k.String())

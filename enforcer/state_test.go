@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/report"
 )
 
-func TestTheStateTellsACapacity(t *testing.T) {
+func TestTheStateTellsCapacitiesAndWhatIsNotKnown(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "web.yaml")
 	writePolicy(t, path, `apiVersion: sluice.dev/v1alpha1
 kind: RateLimitPolicy
@@ -32,5 +32,15 @@ spec:
 	}
 	if diff := cmp.Diff(map[string]int64{"shared": 1500, "daily": 10_000, "of-each-client": 0}, got); diff != "" {
 		t.Errorf("capacities, in thousandths of a token per second (-want +got):\n%s", diff)
+	}
+
+	for digest, want := range map[string]int{state.Document.Digest: 0, "another": 1} {
+		var again report.State
+		if err := e.get("/v1/state?"+report.Known+"=older&"+report.Known+"="+digest, &again); err != nil {
+			t.Fatal(err)
+		}
+		if len(again.Policies) != want || again.Document.Digest != state.Document.Digest {
+			t.Errorf("to one who knows the document %s, %d policies of %s are told, want %d", digest, len(again.Policies), again.Document.Digest, want)
+		}
 	}
 }

@@ -26,7 +26,7 @@ func get(h http.Handler, path string) *httptest.ResponseRecorder {
 func TestHandler(t *testing.T) {
 	registry, problem := prometheus.NewRegistry(), errors.New("asking the peers for their counts")
 	state := report.State{Node: "n", Started: time.Unix(1, 0).UTC(), Policies: []report.Policy{}, Peers: []report.Peer{}}
-	h := admin.New(admin.Options{Registry: registry, Ready: func() error { return problem }, State: func() report.State { return state }, Inspect: &inspector{}})
+	h := admin.New(admin.Options{Registry: registry, Ready: func() error { return problem }, State: func([]string) report.State { return state }, Inspect: &inspector{}})
 
 	for _, tc := range []struct {
 		path string

@@ -20,8 +20,9 @@ type Options struct {
 	// Ready returns nil, or why the enforcer should get no traffic.
 	Ready func() error
 
-	// State returns the enforcer's account of itself.
-	State func() report.State
+	// State returns the enforcer's account of itself, to somebody who knows the
+	// documents with some digests.
+	State func(known []string) report.State
 
 	// Inspect answers what people ask of policies and counters.
 	Inspect Inspector
@@ -43,8 +44,8 @@ func New(o Options) http.Handler {
 		}
 		text(w, http.StatusOK, "ok")
 	})
-	mux.HandleFunc("GET /v1/state", func(w http.ResponseWriter, _ *http.Request) {
-		jsonhttp.Write(w, http.StatusOK, jsonhttp.Type, o.State())
+	mux.HandleFunc("GET /v1/state", func(w http.ResponseWriter, r *http.Request) {
+		jsonhttp.Write(w, http.StatusOK, jsonhttp.Type, o.State(r.URL.Query()[report.Known]))
 	})
 	handle(mux, o.Ready, o.Inspect)
 	return mux

@@ -27,9 +27,16 @@ type State struct {
 	// Refused tells why a newer document is not in force; empty otherwise.
 	Refused string `json:"refused,omitempty"`
 
+	// Policies are those of the document; nil when the question said that its asker
+	// knows that document.
 	Policies []Policy `json:"policies"`
 	Peers    []Peer   `json:"peers"`
 }
+
+// Known is the parameter of GET /v1/state that has the digest of a document whose
+// policies need not be told, and may be given more than once. With many policies
+// that makes an answer short; an enforcer that does not know it tells everything.
+const Known = "known"
 
 // Document identifies a policy document.
 type Document struct {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -174,23 +175,34 @@ func (e *fakeEnforcer) lags() bool {
 }
 
 // ServeHTTP answers GET /v1/state.
-func (e *fakeEnforcer) ServeHTTP(resp http.ResponseWriter, _ *http.Request) {
+func (e *fakeEnforcer) ServeHTTP(resp http.ResponseWriter, req *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	state := report.State{Node: e.name, Started: e.started, Now: time.Now(), Ready: e.document != nil, GossipKeys: e.keys}
 	if e.document != nil {
 		state.Document = &report.Document{Digest: e.digest}
-		for _, p := range e.document.Policies {
-			running := report.Policy{Namespace: p.Namespace, Name: p.Name, UID: p.UID, Generation: p.Generation, Domain: p.Domain}
-			for _, l := range p.Limits {
-				usage := e.usage
-				usage.Name = l.Name
-				running.Limits = append(running.Limits, usage)
-			}
-			state.Policies = append(state.Policies, running)
-		}
+	}
+	if !slices.Contains(req.URL.Query()[report.Known], e.digest) {
+		state.Policies = e.policiesLocked()
 	}
 	_ = json.NewEncoder(resp).Encode(state)
+}
+
+func (e *fakeEnforcer) policiesLocked() []report.Policy {
+	all := []report.Policy{}
+	if e.document == nil {
+		return all
+	}
+	for _, p := range e.document.Policies {
+		running := report.Policy{Namespace: p.Namespace, Name: p.Name, UID: p.UID, Generation: p.Generation, Domain: p.Domain}
+		for _, l := range p.Limits {
+			usage := e.usage
+			usage.Name = l.Name
+			running.Limits = append(running.Limits, usage)
+		}
+		all = append(all, running)
+	}
+	return all
 }
 
 // runs returns the policy that the enforcer has under a name, nil for none.
