@@ -18,9 +18,10 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/policy"
 )
 
-// publishSpacing is the least time between two documents of a pool. The first
-// change after a quiet time is published at once; a thousand policies that are
-// applied in a row become some documents and not a thousand.
+// publishSpacing is the least time between two documents of a pool of up to a
+// thousand policies, and with more for each thousand: everybody takes in a document as
+// a whole. The first change after a quiet time is published at once; a thousand
+// policies that are applied in a row become some documents and not a thousand.
 const publishSpacing = 100 * time.Millisecond
 
 // poolReconciler builds what runs the enforcers of a pool, judges its policies and
@@ -63,7 +64,7 @@ func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		return ctrl.Result{}, nil // what belongs to it is being deleted: nothing is made anew
 	}
 	memory := r.remember(pool.Name)
-	if wait := publishSpacing - r.now().Sub(memory.published); wait > 0 {
+	if wait := memory.spacing() - r.now().Sub(memory.published); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	var facts poolFacts
@@ -175,6 +176,14 @@ func (m *poolMemory) document() *policy.Document {
 		return nil
 	}
 	return m.inForce.document
+}
+
+// spacing returns how long after the last document the next one may follow.
+func (m *poolMemory) spacing() time.Duration {
+	if m.inForce == nil {
+		return publishSpacing
+	}
+	return publishSpacing * time.Duration(max(1000, len(m.inForce.document.Policies))) / 1000
 }
 
 func newJudgment(policies []v1alpha1.RateLimitPolicy, outcomes map[types.NamespacedName]assemble.Outcome, memory *poolMemory, problem error) *judgment {
