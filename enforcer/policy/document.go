@@ -5,6 +5,7 @@
 package policy
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"compress/gzip"
@@ -105,7 +106,7 @@ func (d *Document) Sort() {
 func (d *Document) Digest() string {
 	sum := sha256.New()
 	// The types hold nothing that JSON cannot say, and a hash never fails to write.
-	_ = json.NewEncoder(sum).Encode(d)
+	_ = d.write(sum)
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
@@ -114,13 +115,40 @@ func (d *Document) Digest() string {
 func Encode(d *Document) ([]byte, error) {
 	var out bytes.Buffer
 	zip := gzip.NewWriter(&out)
-	if err := json.NewEncoder(zip).Encode(d); err != nil {
+	if err := d.write(zip); err != nil {
 		return nil, fmt.Errorf("encode the document of pool %s: %w", d.Pool, err)
 	}
 	if err := zip.Close(); err != nil {
 		return nil, fmt.Errorf("encode the document of pool %s: %w", d.Pool, err)
 	}
 	return out.Bytes(), nil
+}
+
+// write writes what json.Encoder would, policy by policy: as one text ten thousand of
+// them would take megabytes.
+func (d *Document) write(w io.Writer) error {
+	if d.Policies == nil {
+		return json.NewEncoder(w).Encode(d)
+	}
+	frame, err := json.Marshal(Document{d.Version, d.Pool, []Policy{}})
+	if err != nil {
+		return err
+	}
+	begin, end := frame[:len(frame)-2], frame[len(frame)-2:]
+	out := bufio.NewWriter(w) // it remembers the first error
+	_, _ = out.Write(begin)
+	for i := range d.Policies {
+		text, err := json.Marshal(&d.Policies[i])
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			_ = out.WriteByte(',')
+		}
+		_, _ = out.Write(text)
+	}
+	_, _ = out.Write(append(end, '\n'))
+	return out.Flush()
 }
 
 // Decode reads what Encode wrote. It never reads more than MaxDocument bytes.

@@ -3,7 +3,9 @@ package policy_test
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -62,6 +64,22 @@ func TestTheReleasedFormStays(t *testing.T) {
 	}
 	if _, err := policy.Compile(d); err != nil {
 		t.Errorf("it does not compile any more: %v", err)
+	}
+}
+
+// Others make the digest of what they read: it is that of plain JSON.
+func TestTheDigestIsThatOfJSON(t *testing.T) {
+	angled := plain()
+	angled.Limits[0].When = []string{"request.path < '\u2028&'"}
+	for _, policies := range [][]policy.Policy{nil, {}, {plain()}, {plain(), angled}} {
+		d := &policy.Document{Version: policy.Version, Pool: "<pool>", Policies: policies}
+		var text bytes.Buffer
+		if err := json.NewEncoder(&text).Encode(d); err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("%x", sha256.Sum256(text.Bytes())); d.Digest() != want {
+			t.Errorf("%d policies have digest %s, want %s, of %s", len(policies), d.Digest(), want, text.Bytes())
+		}
 	}
 }
 
