@@ -62,6 +62,7 @@ func fetchState(ctx context.Context, client *http.Client, base string, known []s
 		}
 		return answer{problem: "answers /v1/state with something else"}
 	}
+	slimState(state)
 	return answer{state: state}
 }
 

@@ -86,7 +86,11 @@ func ManagerOptions(namespace string) (ctrl.Options, error) {
 		return ctrl.Options{}, err
 	}
 	own := map[string]cache.Config{namespace: {}}
-	cached := map[client.Object]cache.ByObject{&v1alpha1.EnforcerPool{}: {Namespaces: own}}
+	cached := map[client.Object]cache.ByObject{
+		&v1alpha1.RateLimitPolicy{}: {Transform: slim},
+		&v1alpha1.EnforcerPool{}:    {Namespaces: own},
+		&corev1.Namespace{}:         {Transform: cache.TransformStripManagedFields()},
+	}
 	for _, o := range append(workload.Kinds(), &corev1.ConfigMap{}) {
 		cached[o] = cache.ByObject{Namespaces: own, Label: labels.NewSelector().Add(*ofAnyPool)}
 	}

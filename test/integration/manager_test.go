@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -230,6 +232,21 @@ func TestAQuietManagerWritesNothing(t *testing.T) {
 	w.stop()
 	w.startManager()
 	w.never("a write", 2*time.Second, func() bool { return !slices.Equal(versions(), want) })
+}
+
+// The manager's cache has less of a policy than there is.
+func TestAStatusIsAllThatIsWritten(t *testing.T) {
+	w := newWorld(t, 1)
+	p := w.newPolicy(w.shop, "storefront", "", byKey)
+	p.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: "{}"}
+	w.create(p)
+	want := p.DeepCopy()
+	w.awaitReady(p)
+	want.ResourceVersion, want.Status = p.ResourceVersion, p.Status
+	p.ManagedFields = slices.DeleteFunc(p.ManagedFields, func(m metav1.ManagedFieldsEntry) bool { return m.Subresource == "status" })
+	if diff := cmp.Diff(want, p); diff != "" {
+		t.Errorf("the policy besides its status (-want +got):\n%s", diff)
+	}
 }
 
 func TestEventsTellTheStory(t *testing.T) {
