@@ -48,6 +48,7 @@ func main() {
 
 // run runs the manager until ctx ends or leadership is lost.
 func run(ctx context.Context, flags *flags) error {
+	go stayLean(ctx)
 	log := logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil))
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
