@@ -36,7 +36,7 @@ type Input struct {
 	// refused the version in it stays, unless its domain went to somebody else.
 	Previous *policy.Document
 
-	// Cache remembers the checks of policies that have not changed; nil checks all.
+	// Cache remembers policies that have not changed; nil makes and checks all.
 	Cache *Cache
 }
 
@@ -90,7 +90,7 @@ func Document(in Input) Result {
 	settleDomains(candidates)
 
 	result := Result{
-		Document: &policy.Document{Version: policy.Version, Pool: in.Pool, Policies: []policy.Policy{}},
+		Document: &policy.Document{Version: policy.Version, Pool: in.Pool, Policies: make([]policy.Policy, 0, len(candidates))},
 		Outcomes: make(map[types.NamespacedName]Outcome, len(candidates)),
 	}
 	for _, c := range candidates {
@@ -120,13 +120,13 @@ func refused(p *v1alpha1.RateLimitPolicy, why string) *candidate {
 // check finds the version of a policy that can be enforced.
 func (in *Input) check(p *v1alpha1.RateLimitPolicy, previous map[types.NamespacedName]*policy.Policy) *candidate {
 	name := types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
-	next := Policy(p, in.Defaults)
-	c := &candidate{name: name, created: p.CreationTimestamp.Time, version: &next}
+	next := in.Cache.policy(p, in.Defaults)
+	c := &candidate{name: name, created: p.CreationTimestamp.Time, version: next}
 	if last := previous[name]; last != nil && last.UID == next.UID && in.Cache.compile(last) == nil {
 		c.last = last
 	}
 	c.outcome = Outcome{Reason: v1alpha1.ReasonAccepted, Message: "the policy is valid" + in.taken(p), Domain: next.Domain}
-	if err := in.Cache.compile(&next); err != nil {
+	if err := in.Cache.compile(next); err != nil {
 		c.outcome.Reason, c.outcome.Message = v1alpha1.ReasonInvalid, explain(err)
 		c.version = c.last
 	}

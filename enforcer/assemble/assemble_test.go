@@ -189,10 +189,29 @@ func TestDocumentDependsOnItsInputOnly(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
-	if len(cache.checks) != 3 {
-		t.Errorf("the cache remembers %d versions, want those of 3 policies", len(cache.checks))
+}
+
+// A policy that did not change is not made and compiled again, and one that is gone
+// is forgotten.
+func TestTheCacheKeepsWhatTheLastDocumentUsed(t *testing.T) {
+	cache := NewCache()
+	requests := func(of ...v1alpha1.RateLimitPolicy) (list []int64) {
+		for _, p := range Document(Input{Policies: of, Cache: cache}).Document.Policies {
+			list = append(list, p.Limits[0].Rate.Requests)
+		}
+		return list
 	}
-	Document(Input{Policies: []v1alpha1.RateLimitPolicy{a}, Cache: cache})
+	a, b := resource("a/x", 1, 2, "", good), resource("b/x", 1, 1, "", good)
+	requests(a, b)
+	a.Generation, a.Spec.Limits[0].Rate.Requests = 2, 20
+	b.Spec.Limits[0].Rate.Requests = 30 // of the same generation: the API server lets nobody do that
+	if diff := cmp.Diff([]int64{20, 10}, requests(a, b)); diff != "" {
+		t.Errorf("requests of the policies (-want +got):\n%s", diff)
+	}
+	if len(cache.checks) != 2 {
+		t.Errorf("the cache remembers %d versions, want those of 2 policies", len(cache.checks))
+	}
+	requests(a)
 	if len(cache.checks) != 1 {
 		t.Errorf("the cache remembers %d versions, want the one that is left", len(cache.checks))
 	}
@@ -228,10 +247,11 @@ func TestDefaultsAreForWhatIsLeftOut(t *testing.T) {
 	}
 
 	// Enforcers hear of other defaults, and a version that stays keeps its own.
-	before := Document(Input{Policies: []v1alpha1.RateLimitPolicy{silent}, Cache: NewCache()}).Document
+	cache := NewCache()
+	before := Document(Input{Policies: []v1alpha1.RateLimitPolicy{silent}, Cache: cache}).Document
 	invalid := resource("a/x", 2, 0, "", wrong)
 	shadow := &v1alpha1.LimitDefaults{Mode: v1alpha1.ModeShadow}
-	if after := Document(Input{Policies: []v1alpha1.RateLimitPolicy{silent}, Previous: before, Defaults: shadow}).Document; after.Digest() == before.Digest() {
+	if after := Document(Input{Policies: []v1alpha1.RateLimitPolicy{silent}, Previous: before, Defaults: shadow, Cache: cache}).Document; after.Digest() == before.Digest() {
 		t.Error("the document is the same with other defaults")
 	}
 	if after := Document(Input{Policies: []v1alpha1.RateLimitPolicy{invalid}, Previous: before, Defaults: shadow}).Document; after.Digest() != before.Digest() {
