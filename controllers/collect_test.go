@@ -191,7 +191,7 @@ func TestCollectorAsksALaggardLessAndLess(t *testing.T) {
 	})
 }
 
-func TestCollectorNoticesADeadEnforcerWithinTwoSeconds(t *testing.T) {
+func TestCollectorNoticesALossWithinTwoSeconds(t *testing.T) {
 	for _, phase := range []time.Duration{0, 1, 250, 500, 999} {
 		inBubble(t, func(t *testing.T, c *collector, p *pool) {
 			after(10*time.Second + phase*time.Millisecond)
@@ -200,10 +200,15 @@ func TestCollectorNoticesADeadEnforcerWithinTwoSeconds(t *testing.T) {
 			if got := c.problems(); got[0] != "" || got[1] != "does not answer: connection refused" {
 				t.Errorf("killed %d ms after a round: problems %q", phase, got)
 			}
+			p.set("b:1", "") // it is back, and has lost its document
+			after(1600 * time.Millisecond)
+			if e := c.board.of("default").observation.enforcers[1]; e.problem != "" || e.runs[storefront].generation != 0 {
+				t.Errorf("came back without a document: problem %q, runs generation %d", e.problem, e.runs[storefront].generation)
+			}
 			p.set("b:1", "1")
 			after(time.Second)
-			if got := c.problems(); got[1] != "" {
-				t.Errorf("came back: problem %q", got[1])
+			if e := c.board.of("default").observation.enforcers[1]; e.runs[storefront].generation != 1 {
+				t.Errorf("has its document again: runs generation %d", e.runs[storefront].generation)
 			}
 		})
 	}
