@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -55,14 +54,13 @@ func fetchState(ctx context.Context, client *http.Client, base string, known []s
 	if resp.StatusCode != http.StatusOK {
 		return answer{problem: fmt.Sprintf("answers /v1/state with status %d", resp.StatusCode)}
 	}
-	state := &report.State{}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxState)).Decode(state); err != nil {
+	state, err := report.Read(io.LimitReader(resp.Body, maxState))
+	if err != nil {
 		if ctx.Err() != nil {
 			return problemOf(ctx.Err())
 		}
 		return answer{problem: "answers /v1/state with something else"}
 	}
-	slimState(state)
 	return answer{state: state}
 }
 

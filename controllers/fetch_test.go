@@ -35,6 +35,14 @@ func TestFetchState(t *testing.T) {
 			handler:     func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
 			wantProblem: "answers /v1/state with something else",
 		},
+		"a state that is cut": {
+			handler:     func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"node": "a", "policies": []`) },
+			wantProblem: "answers /v1/state with something else",
+		},
+		"policies that are none": {
+			handler:     func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"policies": {}}`) },
+			wantProblem: "answers /v1/state with something else",
+		},
 		"an answer that takes too long": {
 			handler:     func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 			wantProblem: "does not answer: timeout",

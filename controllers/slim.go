@@ -6,7 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/enforcer/report"
 )
 
 // slim makes a policy small before the cache keeps it: it drops who wrote which field,
@@ -52,18 +51,6 @@ func slimLimit(l *v1alpha1.Limit) {
 	for i := range l.Overrides {
 		if rate := l.Overrides[i].Rate; rate != nil {
 			intern(&rate.Per)
-		}
-	}
-}
-
-// slimState does the same with what an enforcer tells: the others tell it too, and
-// all will again.
-func slimState(s *report.State) {
-	for i := range s.Policies {
-		p := &s.Policies[i]
-		intern(&p.Namespace, &p.Name, &p.UID, &p.Domain)
-		for j := range p.Limits {
-			intern(&p.Limits[j].Name)
 		}
 	}
 }
