@@ -97,14 +97,16 @@ func (r *policyReconciler) gather(ctx context.Context, policy *v1alpha1.RateLimi
 	return facts, true, nil
 }
 
-// announce makes events of what changed: a new verdict, and each generation that
-// became programmed. An enforcer that comes and goes is an event of the pool.
+// announce makes events of what changed: a fault, and that it is mended, and each
+// generation that became programmed, which says that it is valid too. An enforcer that
+// comes and goes is an event of the pool.
 func (r *policyReconciler) announce(policy *v1alpha1.RateLimitPolicy, before *v1alpha1.RateLimitPolicyStatus) {
 	accepted := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionAccepted)
 	was := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionAccepted)
-	if was == nil || was.Status != accepted.Status || was.Reason != accepted.Reason || was.Message != accepted.Message {
+	valid := accepted.Status == metav1.ConditionTrue
+	if was == nil && !valid || was != nil && (was.Status != accepted.Status || was.Reason != accepted.Reason || was.Message != accepted.Message) {
 		kind := corev1.EventTypeWarning
-		if accepted.Status == metav1.ConditionTrue {
+		if valid {
 			kind = corev1.EventTypeNormal
 		}
 		r.events.Eventf(policy, nil, kind, accepted.Reason, "Check", "%s", shorten(accepted.Message, maxNote))

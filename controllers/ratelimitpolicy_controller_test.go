@@ -12,8 +12,8 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/assemble"
 )
 
-// Events tell what is new: a verdict, and the first time that a generation runs
-// everywhere.
+// Events tell what is new: a fault and its end, and the first time that a generation
+// runs everywhere.
 func TestAnnounce(t *testing.T) {
 	valid := assemble.Outcome{Reason: v1alpha1.ReasonAccepted, Message: "the policy is valid", InForce: 1}
 	faulty := assemble.Outcome{Reason: v1alpha1.ReasonInvalid, Message: "a fault", InForce: 1}
@@ -32,7 +32,7 @@ func TestAnnounce(t *testing.T) {
 		restart    bool // of the manager, before
 		want       []string
 	}{
-		{"new, and nobody runs it yet", 1, valid, []policySighting{{name: "a"}}, false, []string{"Normal Accepted the policy is valid"}},
+		{"new, and nobody runs it yet", 1, valid, []policySighting{{name: "a"}}, false, nil},
 		{"everybody runs it", 1, valid, []policySighting{{name: "a", generation: 1}}, false, []string{"Normal Programmed generation 1 runs on 1 of 1 enforcers"}},
 		{"an enforcer comes: an event of the pool", 1, valid, []policySighting{{name: "a", generation: 1}, {name: "b"}}, false, nil},
 		{"and catches up", 1, valid, []policySighting{{name: "a", generation: 1}, {name: "b", generation: 1}}, false, nil},

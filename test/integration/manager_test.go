@@ -258,7 +258,7 @@ func TestEventsTellTheStory(t *testing.T) {
 	w.change(p, func(s *v1alpha1.RateLimitPolicySpec) { s.Limits[0].Key[0] = byPath })
 	w.awaitReady(p)
 	want := []string{
-		"Normal Accepted", "Normal Accepted",
+		"Normal Accepted",
 		"Normal Programmed generation 1 runs on 1 of 1 enforcers",
 		"Normal Programmed generation 3 runs on 1 of 1 enforcers",
 		"Warning Invalid",
