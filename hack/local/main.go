@@ -18,6 +18,7 @@ const usage = `Run Sluice on this machine, on loopback only.
 Usage:
   local run         API server, manager and three enforcers; prints what to try; Ctrl-C stops it all
   local demo        the same unattended: checks the figures, prints a table, exits non-zero if one is wrong
+  local scale       the same with 1,000 and 10,000 policies: how long a change takes, the manager's memory
   local standalone  three enforcers from config/samples, no Kubernetes
 
 Example:
@@ -31,7 +32,7 @@ func main() {
 	opts := options{}
 	flags.StringVar(&opts.bin, "bin", "bin", "folder of the manager and enforcer binaries (make build)")
 	flags.StringVar(&opts.assets, "assets", os.Getenv("KUBEBUILDER_ASSETS"), "folder of etcd, kube-apiserver and kubectl (hack/kube/build.sh)")
-	flags.IntVar(&opts.basePort, "base-port", 8100, "first port: enforcers answer HTTP at +1…+3, gRPC at +11…+13, admin at +21…+23, gossip at +31…+33; demo picks free ports instead")
+	flags.IntVar(&opts.basePort, "base-port", 8100, "first port: enforcers answer HTTP at +1…+3, gRPC at +11…+13, admin at +21…+23, gossip at +31…+33; demo and scale pick free ports instead")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage, flags.FlagUsages()) }
 
 	switch err := flags.Parse(os.Args[1:]); {
@@ -42,10 +43,10 @@ func main() {
 		os.Exit(2)
 	}
 
-	commands := map[string]func(*stage) error{"run": run, "demo": demo, "standalone": standalone}
+	commands := map[string]func(*stage) error{"run": run, "demo": demo, "scale": scale, "standalone": standalone}
 	command, ok := commands[flags.Arg(0)]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "local: no command %q: use run, demo or standalone\n", flags.Arg(0))
+		fmt.Fprintf(os.Stderr, "local: no command %q: use run, demo, scale or standalone\n", flags.Arg(0))
 		os.Exit(2)
 	}
 

@@ -55,6 +55,18 @@ func TestAProgramThatEndsIsReportedWithItsLog(t *testing.T) {
 	}
 }
 
+func TestTheMemoryOfAProgram(t *testing.T) {
+	s := newTestStage(t)
+	p := start(t, s, "exec sleep 60")
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("there is no /proc")
+	}
+	now, most, err := p.memory()
+	if err != nil || now < 100e3 || now > 100e6 || most < now {
+		t.Errorf("%.0f bytes are resident, at most %.0f, error %v", now, most, err)
+	}
+}
+
 func TestAProgramIsStartedAgainUnderANewID(t *testing.T) {
 	s := newTestStage(t)
 	p := start(t, s, "echo up; exec sleep 60")

@@ -41,7 +41,7 @@ func newStage(ctx context.Context, name string, opts options) (*stage, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	return &stage{ctx: ctx, opts: opts, dir: dir, freePort: name == "demo", began: time.Now()}, nil
+	return &stage{ctx: ctx, opts: opts, dir: dir, freePort: name != "run" && name != "standalone", began: time.Now()}, nil
 }
 
 func (s *stage) onClose(f func()) { s.cleanup = append(s.cleanup, f) }
