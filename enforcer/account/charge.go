@@ -149,7 +149,7 @@ func (sh *shard) find(rows []meterRow, now limit.Instant, c *Charge) {
 		e.rescale(sh, rows, now, c.Meter)
 	}
 	if l := sh.localOf(e); l != nil && c.params != nil {
-		e.state = l.Settle(c.params, e.state, now)
+		e.state = l.Settle(c.params, c.rule, e.state, now)
 	}
 	c.slot, c.state = slot, e.state
 }

@@ -101,11 +101,12 @@ func (s *Store) share(sh *shard, now limit.Instant, slot uint32, e *entry, r *sh
 	return l
 }
 
-// unshare takes an entry's Local away. P is nil when its meter is gone.
-func (s *Store) unshare(sh *shard, p *decide.Params, now limit.Instant, e *entry) {
+// unshare takes an entry's Local away. C is nil when its meter is gone.
+func (s *Store) unshare(sh *shard, c *share.Counter, now limit.Instant, e *entry) {
 	l := sh.localOf(e)
-	if p != nil { // a part of a token is much where few come in
-		e.state = p.MovePart(l.Settle(p, e.state, now), now, l.Rest())
+	if c != nil { // a part of a token is much where few come in
+		c.Settle(now)
+		e.state = c.Params.MovePart(e.state, now, l.Rest())
 	}
 	taken, untold := l.Untold()
 	sh.locals.remove(e.local &^ sharedBit)

@@ -145,7 +145,7 @@ func (s *Store) hand(sh *shard, rows []meterRow, now limit.Instant, e *entry, f 
 		Params: row.params, Rule: &row.rule, State: &e.state, Local: &sh.locals.at(place).Local,
 	}
 	if !f(c) || row.rule.Alone() {
-		s.unshare(sh, row.params, now, e)
+		s.unshare(sh, c, now, e)
 		return
 	}
 	sh.locals.looks[place-1] = millis(max(c.Look, now))

@@ -24,8 +24,9 @@ import (
 //	  state:  level (zigzag), others | rate 3 | demand 3 | era, seen (zigzag)
 //
 // with numbers as varints, levels in 64ths of a token, rates in the upper 24 bits
-// of a float32 and ages in milliseconds. What flags say is zero is left out.
-// Whatever does not have this form exactly is refused as a whole.
+// of a float32 and ages in milliseconds, always in three bytes, since they grow while
+// the entry waits. What flags say is zero is left out. Whatever does not have this
+// form exactly is refused as a whole.
 const (
 	// MaxFrame is the largest frame in bytes: it fits into one Ethernet packet
 	// under any tunnel in use, with what a transport adds.
@@ -253,12 +254,19 @@ type writer struct {
 	buf     []byte
 	entries int
 	last    share.ID
+	ages    []age
+}
+
+// age is where in a frame an age is, and since when it counts.
+type age struct {
+	place int
+	since limit.Instant
 }
 
 // begin starts a frame. What is between its first bytes and the entries is for
 // the caller to append.
 func (w *writer) begin(k kind, settled bool, life uint64, tag uint32) {
-	w.entries, w.last = 0, share.ID{}
+	w.entries, w.last, w.ages = 0, share.ID{}, w.ages[:0]
 	w.buf = append(w.buf[:0], version, byte(k), bit(settled, flagSettled))
 	w.buf = binary.BigEndian.AppendUint64(w.buf, life)
 	w.buf = append(w.buf, 0, 0, 0, 0) // the number, when it is sent
@@ -309,15 +317,15 @@ func (w *writer) head(id *share.ID, flags byte, rate, demand float64) {
 	w.entries++
 }
 
-func (w *writer) report(id *share.ID, rep *share.Report) {
-	age := uint64(rep.Age / limit.Millisecond)
-	w.head(id, bit(rep.Fresh, entryFresh)|bit(rep.Register, entryRegister)|bit(rep.HandOver, entryHandOver)|bit(age > 0, entryAge), rep.Rate, rep.Demand)
+func (w *writer) report(id *share.ID, rep *share.Report, now limit.Instant) {
+	w.head(id, bit(rep.Fresh, entryFresh)|bit(rep.Register, entryRegister)|bit(rep.HandOver, entryHandOver)|bit(rep.Age > 0, entryAge), rep.Rate, rep.Demand)
 	w.buf = binary.AppendVarint(w.buf, rep.Taken)
 	w.level(rep.Level)
 	w.buf = binary.AppendUvarint(w.buf, uint64(rep.Era))
 	w.rates(rep.Rate, rep.Demand)
-	if age > 0 {
-		w.buf = binary.AppendUvarint(w.buf, min(age, uint64(limit.Day/limit.Millisecond)))
+	if rep.Age > 0 {
+		w.ages = append(w.ages, age{place: len(w.buf), since: now.Add(-rep.Age)})
+		w.buf = append(w.buf, 0x80, 0, 0)
 	}
 	if rep.Register {
 		w.rate(rep.OthersRate)
@@ -335,6 +343,16 @@ func (w *writer) state(id *share.ID, s *share.State) {
 		w.buf = binary.AppendUvarint(w.buf, uint64(s.Era))
 		w.buf = binary.AppendVarint(w.buf, s.Seen)
 	}
+}
+
+// depart writes the ages of entries, which may have waited until now, as varints of
+// always three bytes.
+func (w *writer) depart(now limit.Instant) {
+	for _, a := range w.ages {
+		ms := min(max(0, now.Sub(a.since)+limit.Millisecond/2)/limit.Millisecond, 1<<21-1)
+		w.buf[a.place], w.buf[a.place+1], w.buf[a.place+2] = byte(ms)|0x80, byte(ms>>7)|0x80, byte(ms>>14)
+	}
+	w.ages = w.ages[:0]
 }
 
 func (w *writer) level(tokens float64) {

@@ -56,9 +56,10 @@ func (h Header) write(k kind, body []byte, entries []Entry) []byte {
 		if e := &entries[i]; e.State != nil {
 			w.state(&e.ID, e.State)
 		} else {
-			w.report(&e.ID, e.Report)
+			w.report(&e.ID, e.Report, 0)
 		}
 	}
+	w.depart(0)
 	return w.number(h.Seq)
 }
 

@@ -268,7 +268,7 @@ func (n *Node) handOver(now limit.Instant, h *home, first int32, out Outbox) boo
 		if h.handAt = now.Add(handOverEvery); to != nil {
 			rep := h.HandOver(p, r, now)
 			n.room(now, to, out, sent{ID: h.ID}, 0)
-			to.out.report(&h.ID, &rep)
+			to.out.report(&h.ID, &rep, now)
 		}
 		h.handed++
 	}

@@ -69,7 +69,7 @@ func (n *Node) tell(now limit.Instant, c *share.Counter, home int32, rep *share.
 	}
 	if p := n.byNumber(home); p != nil {
 		n.room(now, p, out, sent{ID: c.ID}, wait)
-		p.out.report(&c.ID, rep)
+		p.out.report(&c.ID, rep, now)
 		n.stats.Reports++
 	}
 }

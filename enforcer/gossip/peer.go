@@ -165,6 +165,7 @@ func (n *Node) flush(now limit.Instant, out Outbox) {
 func (n *Node) sendCounts(now limit.Instant, p *peer, out Outbox) {
 	p.seq++
 	p.out.renew(p.received)
+	p.out.depart(now)
 	p.ackAt, p.unacked = 0, 0
 	p.depart(now)
 	n.send(p, &p.out, out)

@@ -28,7 +28,7 @@ type Counter struct {
 // Settle debits what others took until now.
 func (c *Counter) Settle(now limit.Instant) {
 	if c.Local != nil {
-		*c.State = c.Local.Settle(c.Params, *c.State, now)
+		*c.State = c.Local.Settle(c.Params, c.Rule, *c.State, now)
 	}
 }
 

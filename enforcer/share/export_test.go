@@ -6,7 +6,7 @@ import (
 )
 
 // Tolerance is how wrong a view may become.
-const Tolerance = tolerance
+const Tolerance, WindowTolerance = tolerance, windowTolerance
 
 // Level is what a node believes is left, of a settled state, in fractions.
 func (l *Local) Level(p *decide.Params, s decide.State, now limit.Instant) float64 {
@@ -39,16 +39,25 @@ func (h *Home) Consumed(p *decide.Params, r *Rule, now limit.Instant) float64 {
 	return h.consumed
 }
 
-// Sums are the rate and the demand of all lines, as the home keeps them and as
-// they are added up.
+// Sums are the rate of all lines while nothing is refused, and their demand, as the
+// home keeps them and as they are added up.
 func (h *Home) Sums() (rate, demand, rateOfLines, demandOfLines float64) {
-	rateOfLines, demandOfLines = h.ghost.Rate, h.ghost.Demand
+	rateOfLines, demandOfLines = h.ghost.rateAt(1), h.ghost.Demand
 	for i := range h.lines {
-		rateOfLines += h.lines[i].Rate
+		rateOfLines += h.lines[i].rateAt(1)
 		demandOfLines += h.lines[i].Demand
 	}
-	return h.rate, h.demand, rateOfLines, demandOfLines
+	return h.rate + h.weight, h.demand, rateOfLines, demandOfLines
 }
+
+// Taking is how many tokens per second all take.
+func (h *Home) Taking(p *decide.Params, r *Rule, now limit.Instant) float64 {
+	rate, _ := h.taking(p, r, now)
+	return rate
+}
+
+// Aim is the level that is kept while all are asked for so many tokens per second.
+func (r *Rule) Aim(all float64) float64 { return r.aim(all) }
 
 // Lines is how many nodes the home has a line of.
 func (h *Home) Lines() int { return len(h.lines) }

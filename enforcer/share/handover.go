@@ -34,7 +34,7 @@ func (h *Home) HandOver(p *decide.Params, r *Rule, now limit.Instant) Report {
 	if h.handing.since == 0 {
 		h.handing.since = now
 		for i := range h.lines {
-			h.lines[i].handed = h.lines[i].at(now)
+			h.lines[i].handed = h.lines[i].at(now, h.law)
 		}
 	}
 	return Report{Taken: h.Late(), Level: s.Level, OthersRate: s.Rate, OthersDemand: s.Demand, Register: true, HandOver: true}

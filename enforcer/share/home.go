@@ -37,8 +37,10 @@ type Home struct {
 	at       limit.Instant
 	consumed float64
 
-	rate, demand float64
-	lines        []line // by node
+	rate, demand float64 // of lines that do not follow, and of all
+	weight       float64 // demand of those that follow
+	law          float64 // time that has passed, as Line.law
+	lines        []line  // by node
 
 	clips clips // tokens that came in and had no room
 
@@ -82,16 +84,17 @@ type line struct {
 type note struct {
 	known        bool
 	at           limit.Instant // when he was told
-	base         limit.Instant // since when the rest counts
+	base         float64       // Home.law since when the rest counts
 	off          float64       // his level less ours, at base
 	consumed     float64       // Home.consumed at base
 	taken        float64       // of his own line, at base
 	rate, demand float64
+	weight       float64 // what he takes others to take while nothing is refused
 }
 
 // error returns how much too high his view is now.
-func (n *note) error(h *Home, own float64, now limit.Instant) float64 {
-	return n.off + (h.consumed - n.consumed) - n.rate*since(n.base, now) - (own - n.taken)
+func (n *note) error(h *Home, own float64) float64 {
+	return n.off + (h.consumed - n.consumed) - n.weight*(h.law-n.base) - (own - n.taken)
 }
 
 // NewHome returns the Home of a counter that nobody has taken from, as far as is
@@ -129,16 +132,18 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	was, d := h.at, since(h.at, now)
 	before := p.Level(h.state, was) - h.rest
 	h.at = now
-	if h.ghost.Rate > 0 && h.handing.guessing {
-		h.handing.guessed += h.ghost.Rate * d
+	passed := r.granted(before+r.slack, h.demand, h.weight, h.rate, d)
+	taken := h.rate*d + h.weight*passed
+	if h.law += passed; h.handing.guessing {
+		h.handing.guessed += h.ghost.rateAt(passed/d) * d
 	}
-	h.rest += h.rate * d
-	h.consumed += h.rate * d
+	h.rest += taken
+	h.consumed += taken
 	h.state = debit(p, h.state, was, &h.rest)
 	h.rest = spill(p, h.state, was, now, h.rest)
 	if r.refill {
-		if lost := before + (r.rate-h.rate)*d - (p.Level(h.state, now) - h.rest); lost > 1e-6 {
-			full := min(d, lost/max(r.rate-h.rate, 1e-6)) // for so long at the end
+		if lost := before + r.rate*d - taken - (p.Level(h.state, now) - h.rest); lost > 1e-6 {
+			full := min(d, lost/max(r.rate-taken/d, 1e-6)) // for so long at the end
 			h.clips.add(lost, r.rate, limit.Span(full*float64(limit.Second)), now)
 		}
 	}
@@ -194,7 +199,7 @@ func (h *Home) Apply(p *decide.Params, r *Rule, from Sender, rep *Report, now li
 	}
 	before := h.level(p, now)
 	if known = known && l.life == from.Life && l.era == rep.Era; !known {
-		h.setLine(p, r, l, Line{Taken: int64(l.at(now)), At: now}, 0, false) // a former life goes on no more
+		h.setLine(p, r, l, Line{Taken: int64(l.at(now, h.law)), At: now}, 0, false) // a former life goes on no more
 		h.handing.late += l.late(h.handing.since)
 		l.Line, l.life, l.era, l.told, l.handed = Line{At: now}, from.Life, rep.Era, note{}, 0
 		l.clipped = 0 // the report's age bounds what it is refunded
@@ -214,17 +219,17 @@ func (h *Home) Apply(p *decide.Params, r *Rule, from Sender, rep *Report, now li
 		h.register(p, r, rep, l.Rate, l.Demand, now)
 	}
 	l.clipped = h.clips.total
-	h.rebase(l, rep.Level-h.level(p, now), now)
+	h.rebase(l, rep.Level-h.level(p, now))
 	return before - h.level(p, now), true
 }
 
 // rebase notes how wrong the view of a node is: it said so itself.
-func (h *Home) rebase(l *line, off float64, now limit.Instant) {
+func (h *Home) rebase(l *line, off float64) {
 	t := &l.told
 	if !t.known {
 		return
 	}
-	t.base, t.off, t.consumed, t.taken = now, off, h.consumed, float64(l.Taken)
+	t.base, t.off, t.consumed, t.taken = h.law, off, h.consumed, float64(l.Taken)
 }
 
 // register makes use of what a node believes of a counter whose home this node
@@ -251,7 +256,7 @@ func (h *Home) register(p *decide.Params, r *Rule, rep *Report, rate, demand flo
 		return
 	}
 	// A late one: it is part of what was missing.
-	h.setGhost(max(0, h.ghost.Rate-rate), max(0, h.ghost.Demand-demand), h.ghost.At)
+	h.setGhost(r, max(0, h.ghost.Rate-rate), max(0, h.ghost.Demand-demand), h.ghost.At)
 }
 
 // setLine replaces a line. What it says was taken more than expected is debited,
@@ -259,7 +264,7 @@ func (h *Home) register(p *decide.Params, r *Rule, rep *Report, rate, demand flo
 // now, had the word come at once.
 func (h *Home) setLine(p *decide.Params, r *Rule, l *line, next Line, age limit.Span, charge bool) {
 	if charge {
-		d := float64(next.Taken) - l.at(next.At)
+		d := float64(next.Taken) - l.at(next.At, h.law)
 		h.consumed += d
 		h.rest += d - h.refund(r, l, d, age, next.At)
 		h.state = debit(p, h.state, next.At, &h.rest)
@@ -267,10 +272,28 @@ func (h *Home) setLine(p *decide.Params, r *Rule, l *line, next Line, age limit.
 			h.setLevel(p, r, -r.debt, next.At)
 		}
 	}
-	h.rate += next.Rate - l.Rate
 	h.demand += next.Demand - l.Demand
+	next.follow(r, h.demand, h.law)
+	h.add(&l.Line, -1)
+	h.add(&next, 1)
 	h.tidy()
 	l.Line = next
+}
+
+// add counts what a line takes, or takes it back.
+func (h *Home) add(l *Line, times float64) {
+	if l.follows {
+		h.weight += times * l.Demand
+	} else {
+		h.rate += times * l.Rate
+	}
+}
+
+// taking returns the tokens per second that all take now, and with what chance those
+// that follow do.
+func (h *Home) taking(p *decide.Params, r *Rule, now limit.Instant) (rate, chance float64) {
+	chance = r.common(h.level(p, now)+r.slack, h.demand)
+	return h.rate + h.weight*chance, chance
 }
 
 // refund returns how many of d tokens that were reported late are covered by
@@ -301,17 +324,22 @@ func (h *Home) tidy() {
 	if math.Abs(h.rate) < 1e-6 {
 		h.rate = 0
 	}
+	if h.weight < 1e-6 {
+		h.weight = 0
+	}
 	if h.demand < 1e-6 {
 		h.demand = 0
 	}
 }
 
 // setGhost replaces the line of those who did not register.
-func (h *Home) setGhost(rate, demand float64, now limit.Instant) {
-	h.rate += rate - h.ghost.Rate
+func (h *Home) setGhost(r *Rule, rate, demand float64, now limit.Instant) {
 	h.demand += demand - h.ghost.Demand
-	h.tidy()
+	h.add(&h.ghost, -1)
 	h.ghost = Line{Rate: rate, Demand: demand, At: now}
+	h.ghost.follow(r, math.Inf(1), h.law)
+	h.add(&h.ghost, 1)
+	h.tidy()
 }
 
 // Over returns the tokens that were admitted and were not there, so far, and
@@ -330,7 +358,7 @@ func (h *Home) Gone(p *decide.Params, r *Rule, node int32, now limit.Instant) {
 		if l.Demand > 0 {
 			l.ended = Line{Rate: l.Rate, Demand: l.Demand, At: now}
 		}
-		h.setLine(p, r, l, Line{Taken: int64(l.at(now)), At: now}, 0, false)
+		h.setLine(p, r, l, Line{Taken: int64(l.at(now, h.law)), At: now}, 0, false)
 	}
 }
 
@@ -344,7 +372,7 @@ func (h *Home) NotGone(p *decide.Params, r *Rule, node int32, now limit.Instant)
 	if i, ok := h.find(node); ok && h.lines[i].Demand == 0 && now.Sub(h.lines[i].ended.At) < secondThought {
 		h.settle(p, r, now)
 		l := &h.lines[i]
-		h.setLine(p, r, l, Line{Taken: int64(l.at(now)), Rate: l.ended.Rate, Demand: l.ended.Demand, At: now}, 0, false)
+		h.setLine(p, r, l, Line{Taken: int64(l.at(now, h.law)), Rate: l.ended.Rate, Demand: l.ended.Demand, At: now}, 0, false)
 	}
 }
 
@@ -355,17 +383,8 @@ func (h *Home) Away(p *decide.Params, r *Rule, node int32, now limit.Instant) {
 	if i, ok := h.find(node); ok && h.lines[i].Demand > 0 {
 		h.settle(p, r, now)
 		l := &h.lines[i]
-		next := Line{Taken: int64(l.at(now)), Rate: l.Rate, Demand: l.Demand, At: now}
-		if h.thinned(p, r, now) {
-			next.Rate = r.rate * l.Demand / h.demand
-		}
-		h.setLine(p, r, l, next, 0, false)
+		h.setLine(p, r, l, Line{Taken: int64(l.at(now, h.law)), Rate: l.Rate, Demand: l.Demand, At: now}, 0, false)
 	}
-}
-
-// thinned says whether nodes refuse some of what they are asked for.
-func (h *Home) thinned(p *decide.Params, r *Rule, now limit.Instant) bool {
-	return r.flow && h.demand > 0 && r.chance(h.level(p, now)+r.slack, h.demand, 1) < 1
 }
 
 // Left returns which part of the burst is left.
@@ -383,7 +402,8 @@ func (h *Home) Below(p *decide.Params, r *Rule, part float64, now limit.Instant)
 // State returns what to tell a node that has not touched the counter.
 func (h *Home) State(p *decide.Params, r *Rule, now limit.Instant) State {
 	h.settle(p, r, now)
-	return State{Level: h.level(p, now), Rate: Round(h.rate), Demand: Round(h.demand), Others: int32(len(h.lines)), Exact: h.exact}
+	rate, _ := h.taking(p, r, now)
+	return State{Level: h.level(p, now), Rate: Round(rate), Demand: Round(h.demand), Others: int32(len(h.lines)), Exact: h.exact}
 }
 
 // Patience is how long what is told may wait for others to share a frame with.
@@ -408,5 +428,5 @@ func (h *Home) Rest(now limit.Instant) limit.Span {
 // Idle says that nothing is lost when h is forgotten.
 func (h *Home) Idle(p *decide.Params, r *Rule, now limit.Instant) bool {
 	h.settle(p, r, now)
-	return h.rate == 0 && h.demand == 0 && now.Sub(h.heard) > 5*limit.Second && h.level(p, now) >= r.burst-.01
+	return h.rate == 0 && h.weight == 0 && h.demand == 0 && now.Sub(h.heard) > 5*limit.Second && h.level(p, now) >= r.burst-.01
 }

@@ -198,34 +198,36 @@ func TestRegistration(t *testing.T) {
 }
 
 // Who cannot be reached, or has not registered, goes on: with his part of what comes
-// in where there is not enough for all, else as he said last.
+// in where there is not enough for all, else with all that he is asked for.
 func TestWhoIsAwayTakesHisPart(t *testing.T) {
 	for _, c := range []struct {
-		name        string
-		level       int64 // of 1000, to which 1000 a second come in
-		times       float64
-		away, ghost float64
+		name  string
+		level int64 // of 1000, to which 1000 a second come in
+		times float64
 	}{
-		{"with enough for all", 900, .2, 40, 60},
-		{"near the limit", 20, 5, 1000. / 10, 1000 * 6. / 10},
+		{"with enough for all", 900, .5},
+		{"near the limit", 12, 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			demand := 1000 * c.times
+			rate := min(1000, demand)
 			b := newBooks(bucket(1000, limit.Second, 1000), 5, start)
-			b.apply(start, 1, 1, share.Report{Taken: 1000 - c.level, Rate: 300, Demand: 900 * c.times, Era: 1, Fresh: true})
-			b.apply(start, 2, 1, share.Report{Rate: 40, Demand: 100 * c.times, Era: 1, Fresh: true})
+			b.apply(start, 1, 1, share.Report{Taken: 1000 - c.level, Rate: .5 * rate, Demand: .5 * demand, Era: 1, Fresh: true})
+			b.apply(start, 2, 1, share.Report{Rate: .5 * rate, Demand: .5 * demand, Era: 1, Fresh: true})
+			b.apply(start, 1, 2, share.Report{Taken: 1000 - c.level, Rate: .5 * rate, Demand: .5 * demand, Era: 1})
 			b.Away(&b.params, &b.rule, 2, start)
-			_, _, rate, _ := b.Sums()
-			near(t, "the rate of who is away", rate-300, c.away, 1e-6)
+			near(t, "the rate with who is away", b.Taking(&b.params, &b.rule, start), rate, .01*rate)
 			near(t, "the level", b.level(start), float64(c.level), 1)
 
 			next := newBooks(b.params, 5, start.Add(1))
-			next.apply(start, 1, 1, share.Report{
-				Level: float64(c.level), Rate: 300, Demand: 400 * c.times, Era: 1,
-				Register: true, OthersRate: 60, OthersDemand: 600 * c.times,
-			})
+			for node := range int32(2) {
+				next.apply(start, node, 1, share.Report{
+					Level: float64(c.level), Rate: .2 * rate, Demand: .2 * demand, Era: 1,
+					Register: true, OthersRate: .8 * rate, OthersDemand: .8 * demand,
+				})
+			}
 			next.check(start.Add(1), -1, -1)
-			rate, _, _, _ = next.Sums()
-			near(t, "the rate of those who have not registered", rate-300, c.ghost, 1e-6)
+			near(t, "the rate with those who have not registered", next.Taking(&next.params, &next.rule, start.Add(1)), rate, .01*rate)
 		})
 	}
 }

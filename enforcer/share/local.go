@@ -18,6 +18,9 @@ type Local struct {
 	// What the home said last: tokens per second that the others take and are
 	// asked for, how many of them there are, and when it said so.
 	rate, demand float64
+	weight       float64 // tokens per second that they take while nothing is refused
+	law          float64 // time that has passed, as Line.law
+	lawThen      float64 // the same, at the last request
 	others       int32
 	known        bool
 	heard        limit.Instant
@@ -42,7 +45,6 @@ type Local struct {
 	exactUntil limit.Instant // the home asks to be told exactly
 	quiet      bool          // the next report hands the counter back to silence
 	must       bool          // the next report is due
-	unheard    bool          // a report was lost since the home has spoken
 
 	// Since the counter has another home, until that one has answered: what the
 	// former one had not been told of then, and what had been taken.
@@ -102,13 +104,18 @@ func (l *Local) Fresh(now limit.Instant) bool {
 
 // Settle debits what the others have taken since the last time, as far as it is
 // known, and returns the state.
-func (l *Local) Settle(p *decide.Params, s decide.State, now limit.Instant) decide.State {
+func (l *Local) Settle(p *decide.Params, r *Rule, s decide.State, now limit.Instant) decide.State {
 	if now <= l.at {
 		return s
 	}
 	was := l.at
 	if d := seconds(min(now, l.heard.Add(Hold)).Sub(was)); d > 0 {
-		l.rest += l.rate * d
+		passed := d
+		if l.demand > 0 {
+			passed = r.granted(l.level(p, r, s, was), l.pace(r, now)+l.demand, l.weight, 0, d)
+		}
+		l.rest += l.weight * passed
+		l.law += passed
 	}
 	l.at = now
 	// As of the last time: what came in meanwhile and was taken at once was never
@@ -161,14 +168,27 @@ func (l *Local) thin(r *Rule, level, need float64, now limit.Instant) (chance, e
 	if l.demand <= 0 || now.Sub(l.heard) > Hold {
 		return 1, 0
 	}
-	asked := l.asked.rate(now)
+	asked := l.pace(r, now)
 	all := asked + l.demand
 	chance = r.chance(level, all, l.demand/all)
-	steady := 0.0
-	if r.flow && l.asked.steady() {
-		steady = min(chance, r.rate/all)
+	if !r.flow || !l.asked.steady() {
+		return chance, chance * need
 	}
-	return chance, steady*asked*since(l.asked.last, now) + (chance-steady)*need
+	common, passed := r.chance(level, all, 1), l.law-l.lawThen
+	if r.slow {
+		common = min(chance, r.rate/all)
+		passed = common * since(l.asked.last, now)
+	}
+	return chance, asked*passed + (chance-common)*need
+}
+
+// pace returns the demand that was said, while it still is what this node is asked for.
+func (l *Local) pace(r *Rule, now limit.Instant) float64 {
+	asked, said := l.asked.rate(now), l.said.Demand
+	if !r.slow && l.asked.steady() && math.Abs(asked-said) < max(.1*said, 2*math.Sqrt(2*said)) && asked > said/2 {
+		return said
+	}
+	return asked
 }
 
 // Admits says whether cost tokens may be taken from a settled state. A cost of 0
@@ -191,7 +211,7 @@ func (l *Local) Admits(p *decide.Params, r *Rule, s decide.State, now limit.Inst
 		return false
 	}
 	l.chance, l.earned = l.thin(r, level, need, now)
-	return l.chance >= 1 || l.credit+l.earned >= 1
+	return l.chance >= 1 || l.credit+l.earned+r.early >= 1
 }
 
 // Count notes the outcome of a request for which Admits was asked last.
@@ -200,6 +220,7 @@ func (l *Local) Count(p *decide.Params, r *Rule, now limit.Instant, cost limit.A
 		return
 	}
 	if cost > 0 {
+		l.lawThen = l.law
 		if l.chance < 1 {
 			l.credit += l.earned
 			if admitted {
@@ -251,8 +272,8 @@ func (l *Local) Hear(p *decide.Params, r *Rule, s decide.State, now limit.Instan
 	l.leakUnsaid(r, now)
 	l.Heir = l.Heir || told.Heir
 	l.moved = l.moved && !told.Line
-	l.rate, l.demand, l.others = told.Rate, told.Demand, told.Others
-	l.heard, l.known, l.unheard = now, true, false
+	l.heed(r, told, now)
+	l.heard, l.known = now, true
 	if told.Exact {
 		l.must = l.must || l.silent(now) && l.Owes(now)
 		l.exactUntil = now.Add(warmTime)
@@ -260,12 +281,25 @@ func (l *Local) Hear(p *decide.Params, r *Rule, s decide.State, now limit.Instan
 	}
 	unknown := float64(l.taken - told.Seen)
 	if !told.Line {
-		unknown = max(0, float64(l.taken)-l.said.at(now))
+		unknown = max(0, float64(l.taken)-l.said.at(now, l.law))
 	}
 	want := max(told.Level-unknown, -r.debt)
 	// rest is how much too high the state is.
 	l.rest = p.Level(s, now) - min(want, r.burst)
 	return debit(p, s, now, &l.rest)
+}
+
+// heed takes over how the others go on, and how the home expects this node to.
+func (l *Local) heed(r *Rule, told *State, now limit.Instant) {
+	chance := 1.0
+	if told.Demand > 0 {
+		chance = r.common(told.Level+r.slack, told.Demand+l.said.Demand)
+	}
+	l.rate, l.demand, l.others, l.weight = told.Rate, told.Demand, told.Others, r.weight(told, chance)
+	if told.Line && l.said.follows && since(l.said.At, now) > 4*r.hop { // else it may not have heard yet
+		seen := float64(told.Seen) + .5 - float64(l.said.Taken)
+		l.said.law = l.law - seen/l.said.Demand - r.hop*chance
+	}
 }
 
 // silent says that others expect nothing of this node, and that it owes them no

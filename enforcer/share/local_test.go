@@ -285,7 +285,7 @@ func TestAnIntermittentClientIsNotKeptShort(t *testing.T) {
 			now = now.Add(200*limit.Millisecond - since) // they are elsewhere
 		}
 		e.hear(now, share.State{
-			Level: 25, Rate: rate, Demand: rate*times - e.local.Asked(now), Others: nodes - 1, Line: true, Seen: e.local.Taken(), Era: 1,
+			Level: e.rule.Aim(rate * times), Rate: rate, Demand: rate*times - e.local.Asked(now), Others: nodes - 1, Line: true, Seen: e.local.Taken(), Era: 1,
 		})
 		if asked++; e.ask(now, 1) {
 			admitted++

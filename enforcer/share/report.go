@@ -7,19 +7,6 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
-// Line is what a node published of its consumption: a count, and how it goes on.
-// Everybody extrapolates it in the same way.
-type Line struct {
-	Taken        int64   // tokens
-	Rate, Demand float64 // tokens per second admitted, and asked for
-	At           limit.Instant
-}
-
-// at returns the count at now.
-func (l *Line) at(now limit.Instant) float64 {
-	return float64(l.Taken) + l.Rate*since(l.At, min(now, l.At.Add(Hold)))
-}
-
 // Report is what a node tells the home of a counter. It replaces what the node
 // told before: it may be repeated, and a lost one is mended by the next.
 type Report struct {
@@ -106,7 +93,7 @@ func (l *Local) pause(p *decide.Params, r *Rule, s decide.State, now limit.Insta
 	case near:
 		rest = shortestRest
 	}
-	if l.said.Rate > 0 { // as if no request came any more
+	if rate := l.said.rateAt(l.chanceAt(r, level, now)); rate > 0 { // as if no request came any more
 		margin := 1.0
 		if !near && !l.soon(r, level, now) {
 			margin = r.farMargin(level, l.nodes(r))
@@ -115,8 +102,8 @@ func (l *Local) pause(p *decide.Params, r *Rule, s decide.State, now limit.Insta
 				rest = min(rest, max(spanOf(max(0, little)), l.warmUntil.Sub(now)))
 			}
 		}
-		ahead := float64(l.taken) - l.said.at(now) + margin
-		return min(rest, spanOf(max(0, ahead)/l.said.Rate))
+		ahead := float64(l.taken) - l.said.at(now, l.law) + margin
+		return min(rest, spanOf(max(0, ahead)/rate))
 	}
 	return min(max(rest, shortestRest), longestRest)
 }
@@ -156,13 +143,13 @@ func (l *Local) soon(r *Rule, level float64, now limit.Instant) bool {
 func (l *Local) pressing(p *decide.Params, r *Rule, s decide.State, now limit.Instant) bool {
 	level := l.level(p, r, s, now)
 	return r.keep > 0 || l.near(r, level, now) || l.soon(r, level, now) ||
-		math.Abs(float64(l.taken)-l.said.at(now)) > pressingPart*level
+		math.Abs(float64(l.taken)-l.said.at(now, l.law)) > pressingPart*level
 }
 
 // off says whether the published count is wrong by more than the margin: too low,
 // or so high that others go without for nothing.
 func (l *Local) off(r *Rule, level float64, soon bool, now limit.Instant) bool {
-	expected := l.said.at(now)
+	expected := l.said.at(now, l.law)
 	if !soon {
 		return math.Abs(float64(l.taken)-expected) >= r.farMargin(level, l.nodes(r))
 	}
@@ -218,18 +205,17 @@ func (l *Local) admitRate(now limit.Instant) float64 {
 
 // Owes says that the node took a token that is not published.
 func (l *Local) Owes(now limit.Instant) bool {
-	return math.Abs(float64(l.taken)-l.said.at(now)) >= .5
+	return math.Abs(float64(l.taken)-l.said.at(now, l.law)) >= .5
 }
 
 // Report makes the report that is due, and notes that it was made. State is
 // settled.
 func (l *Local) Report(p *decide.Params, r *Rule, s decide.State, now limit.Instant) Report {
 	level := l.level(p, r, s, now)
-	l.presume(r, level, now)
 	rep := Report{Taken: l.taken, Level: level - r.slack, Era: l.Era, Fresh: l.Fresh(now)}
 	if !l.quiet {
 		rep.Rate = Round(l.rateToSay(r, level, now))
-		if asked := l.asked.rate(now); l.matters(asked) && (l.near(r, level, now) || l.soon(r, level, now)) {
+		if asked := l.demandToSay(r, now); l.matters(asked) && (l.near(r, level, now) || l.soon(r, level, now)) {
 			rep.Demand = Round(asked)
 		}
 	}
@@ -249,9 +235,16 @@ func (l *Local) Report(p *decide.Params, r *Rule, s decide.State, now limit.Inst
 func (l *Local) Register(p *decide.Params, r *Rule, s decide.State, now limit.Instant) Report {
 	if !l.moved {
 		l.moved, l.takenThen = true, l.taken
-		l.owed = max(0, int64(math.Round(float64(l.taken)-l.said.at(now))))
+		l.owed = max(0, int64(math.Round(float64(l.taken)-l.said.at(now, l.law))))
 	}
 	return l.Report(p, r, s, now)
+}
+
+// demandToSay returns the demand that others should suppose: a change that may be
+// chance is told little by little.
+func (l *Local) demandToSay(r *Rule, now limit.Instant) float64 {
+	asked, said := l.asked.rate(now), l.pace(r, now)
+	return said + (asked-said)/4
 }
 
 // rateToSay returns the rate that others should extrapolate: what is asked for while
@@ -259,7 +252,7 @@ func (l *Local) Register(p *decide.Params, r *Rule, s decide.State, now limit.In
 // lately if that was different. What it admits more or less to come to the level
 // that is aimed at is over soon; were it said, all would do the opposite later.
 func (l *Local) rateToSay(r *Rule, level float64, now limit.Instant) float64 {
-	asked, chance := l.asked.rate(now), l.chanceAt(r, level, now)
+	asked, chance := l.pace(r, now), l.chanceAt(r, level, now)
 	sure := l.asked.sure() && !r.slow && level >= 1
 	rate := l.admitRate(now)
 	pause := seconds(now.Sub(l.admitAt) - grace)
@@ -269,7 +262,7 @@ func (l *Local) rateToSay(r *Rule, level float64, now limit.Instant) float64 {
 		return asked * chance
 	case few:
 		return 0
-	case r.flow && !l.unheard && math.Abs(rate-part) < part/4:
+	case r.flow && math.Abs(rate-part) < part/4:
 		return part
 	}
 	return rate
@@ -277,6 +270,7 @@ func (l *Local) rateToSay(r *Rule, level float64, now limit.Instant) float64 {
 
 func (l *Local) publish(r *Rule, level float64, rep *Report, now limit.Instant) {
 	l.said = Line{Taken: rep.Taken, Rate: rep.Rate, Demand: rep.Demand, At: now}
+	l.said.follow(r, rep.Demand+l.demand, l.law)
 	l.unsaid, l.leakAt, l.must = 0, now, false
 	if !l.quiet && l.near(r, level, now) {
 		l.warmUntil = max(l.warmUntil, now.Add(warmTime))
@@ -285,16 +279,7 @@ func (l *Local) publish(r *Rule, level float64, rep *Report, now limit.Instant) 
 }
 
 // Again says that the last report may have been lost.
-func (l *Local) Again() { l.must, l.unheard = true, true }
-
-// presume has the others admit with the same chance as this node, while the home does
-// not answer. Otherwise each node would make good by itself what is wrong with the
-// sum of all rates, or left above the reserve, and all of them together many times.
-func (l *Local) presume(r *Rule, level float64, now limit.Instant) {
-	if chance := l.chanceAt(r, level, now); l.unheard && r.flow && chance < 1 {
-		l.rate = chance * l.demand
-	}
-}
+func (l *Local) Again() { l.must = true }
 
 // Round returns the nearest rate that fits the wire: 24 bits of a float32, or
 // 1 part in 65,000.

@@ -40,12 +40,16 @@ const (
 	// left or comes in during settleTime, whichever is more: small beside the
 	// reserve, which has room for it. The lines of many nodes are wrong
 	// independently of each other, so that their errors add up like their root;
-	// that is what each is allowed.
-	tolerance = 0.1
+	// that is what each is allowed. In a window nothing is made good later.
+	tolerance, windowTolerance = 0.07, 0.025
 
 	// coarse is the same for nodes that do not take from the counter, and for
 	// counters that will not be near their limit soon.
-	coarse = 0.25
+	coarse = 0.18
+
+	// lag is how many tokens a node has taken less than it should have, if it admits
+	// all: it can grant what it has earned when it is asked only.
+	lag = 0.3
 
 	// silentPart of a limit's rate may be taken by all nodes together without a
 	// word, and silentDepth of its burst at once.
@@ -97,6 +101,8 @@ type Rule struct {
 	slow    bool    // less than one token comes in during settleTime
 	pulse   limit.Span
 	keep    float64 // tokens that a node leaves of a counter it has not heard of
+	early   float64 // part of a token that a node grants before it has earned it
+	hop     float64 // seconds from one node to another
 }
 
 // NewRule returns the Rule of a limit in a pool of nodes. Delay is how long it
@@ -117,11 +123,13 @@ func NewRule(p *decide.Params, nodes int, delay limit.Span, cautious bool) Rule 
 		r.slack = max(0, r.rate*smallestBurst*d-r.burst)
 	}
 	r.full = r.burst + r.slack
-	r.calm = max(0.01, 3*d) // a loop with a dead time d does not swing when it is this slow
+	r.calm = 1.5 * d // all extrapolate what all make good, so it may be near the dead time
 	r.settle = max(settleTime, r.calm)
 	if r.flow {
-		r.reserve = min(r.full/4, r.rate*settleTime/4)
+		r.reserve = min(r.full/4, r.rate*settleTime/8)
 	}
+	r.early = min(0.5, r.reserve/r.nodes) // rounds, but all together no more than the reserve
+	r.hop = .75 * d
 	r.debt = max(r.burst, r.rate, min((r.nodes-1)*r.burst, r.rate*longestPenance))
 	if r.refill { // of a window nothing comes in again before it ends
 		r.leak = silentPart * r.rate / r.nodes
@@ -155,7 +163,7 @@ func (r *Rule) Alone() bool { return r.nodes == 0 }
 // come to the same result, but for one that is nearly alone: it may use all.
 func (r *Rule) chance(left, all, part float64) float64 {
 	part = min(1, 2*part) // the same for all, but for one that is asked for most of it
-	above := left - r.reserve*part
+	above := left - part*r.aim(all)
 	v := above / (r.settle * part)
 	if r.flow {
 		v += r.rate
@@ -164,6 +172,12 @@ func (r *Rule) chance(left, all, part float64) float64 {
 		v += (above - much) / (r.calm * part)
 	}
 	return min(max(v/all, 0), 1)
+}
+
+// aim is the level that is kept while all nodes are asked for so many tokens per second,
+// most of them elsewhere: the reserve, less what nodes have earned and not granted yet.
+func (r *Rule) aim(all float64) float64 {
+	return r.reserve - min(lag*r.nodes*r.rate/all, .75*r.reserve)
 }
 
 // Leak returns what is left of untold tokens some time later: what a node may take
@@ -222,7 +236,11 @@ func (r *Rule) margin(left, nodes float64) float64 {
 	if r.slow { // every token counts, and there are few
 		return 0.5
 	}
-	return max(0.5, tolerance*max(left, r.rate*settleTime)/math.Sqrt(nodes))
+	part := tolerance
+	if !r.flow {
+		part = windowTolerance
+	}
+	return max(1, part*max(left, r.rate*settleTime)/math.Sqrt(nodes))
 }
 
 // farMargin is the margin of a counter that will not be near its limit soon.

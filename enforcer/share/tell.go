@@ -62,10 +62,11 @@ func (h *Home) Check(p *decide.Params, r *Rule, now limit.Instant, pool Pool, se
 	level := h.level(p, now)
 	full := level + r.slack
 	near := full < r.full/2 || h.demand > 0 && r.chance(full, h.demand, 1) < 1
-	h.crowded = r.leak > 0 && max(h.rate, h.demand)+r.leak*(r.nodes-float64(active)) > .95*r.rate
+	rate, chance := h.taking(p, r, now)
+	h.crowded = r.leak > 0 && max(rate, h.demand)+r.leak*(r.nodes-float64(active)) > .95*r.rate
 	h.exact = near || full < r.full*h.exactBelow(r) || h.crowded
 	h.presses = h.exact || r.keep > 0 || h.demand > full
-	c := check{h: h, p: p, r: r, now: now, level: level, full: full, near: near, touched: touched, to: to}
+	c := check{h: h, p: p, r: r, now: now, level: level, full: full, rate: rate, chance: chance, near: near, touched: touched, to: to}
 	for i := range h.lines {
 		if l := &h.lines[i]; l.node == self {
 			if c.selfWrong(l) {
@@ -99,17 +100,17 @@ func (h *Home) takeStock(p *decide.Params, r *Rule, now limit.Instant, pool Pool
 // suppose has those who did not register go on, when all together take rate and are
 // asked for demand.
 func (h *Home) suppose(p *decide.Params, r *Rule, allRate, allDemand float64, now limit.Instant) {
-	rate, demand := allRate-h.rate+h.ghost.Rate, allDemand-h.demand+h.ghost.Demand
-	if rate < .02*allRate {
-		rate = 0
-	}
+	all, chance := h.taking(p, r, now)
+	rate, demand := allRate-all+h.ghost.rateAt(chance), allDemand-h.demand+h.ghost.Demand
 	if demand < .02*allDemand {
 		demand = 0
 	}
-	h.setGhost(max(0, rate), max(0, demand), now)
-	if h.ghost.Demand > 0 && h.thinned(p, r, now) { // as Away does
-		h.setGhost(r.rate*h.ghost.Demand/h.demand, h.ghost.Demand, now)
+	if !r.slow && allDemand > 0 { // they follow, as all do
+		rate = allRate * demand / allDemand
+	} else if rate < .02*allRate {
+		rate = 0
 	}
+	h.setGhost(r, max(0, rate), max(0, demand), now)
 }
 
 // expire ends lines that were not heard of for too long. It returns how many
@@ -118,7 +119,7 @@ func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (
 	for i := range h.lines {
 		l := &h.lines[i]
 		if (l.Rate > 0 || l.Demand > 0) && now.Sub(l.At) > Hold {
-			h.setLine(p, r, l, Line{Taken: int64(l.at(now)), At: l.At}, 0, false)
+			h.setLine(p, r, l, Line{Taken: int64(l.at(now, h.law)), At: l.At}, 0, false)
 		}
 		if now.Sub(l.At) < recently {
 			touched++
@@ -130,9 +131,9 @@ func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (
 	switch {
 	case pool.Away > 0 && h.demand > h.ghost.Demand:
 		here := h.demand - h.ghost.Demand
-		h.setGhost(pool.Away*r.rate, here*pool.Away/(1-pool.Away), now)
+		h.setGhost(r, pool.Away*r.rate, here*pool.Away/(1-pool.Away), now)
 	case h.ghost != (Line{}) && now.Sub(h.ghost.At) >= pool.Missing:
-		h.setGhost(0, 0, now)
+		h.setGhost(r, 0, 0, now)
 		h.ghost = Line{}
 	}
 	return touched, active
@@ -176,6 +177,8 @@ type check struct {
 	r           *Rule
 	now         limit.Instant
 	level, full float64
+	rate        float64 // tokens per second that all take now
+	chance      float64 // with which those that follow admit
 	near        bool
 	touched     int
 	to          Audience
@@ -201,7 +204,7 @@ func (c *check) tellActive(l *line) {
 		c.tell(l)
 		return
 	}
-	margin := max(.5, c.tolerance()*max(c.full, c.r.rate*settleTime))
+	margin := max(1, c.tolerance()*max(c.full, c.r.rate*settleTime))
 	gap := limit.Span(0)
 	if n := float64(len(c.h.lines)); n > crowd && c.r.rate*settleTime < c.r.nodes {
 		margin = min(margin*math.Sqrt(n/crowd), max(margin, .4*max(c.full, c.r.rate*settleTime)))
@@ -210,7 +213,7 @@ func (c *check) tellActive(l *line) {
 	if c.r.slow && c.full < c.r.full/2 {
 		margin = .5
 	}
-	off := math.Abs(t.error(c.h, l.at(c.now), c.now))
+	off := math.Abs(t.error(c.h, l.at(c.now, c.h.law)))
 	age := c.now.Sub(t.at)
 	if age < gap && off < 4*margin {
 		return
@@ -229,22 +232,22 @@ func (c *check) tellActive(l *line) {
 // it costs nothing on the network it is told of the least difference.
 func (c *check) selfWrong(l *line) bool {
 	t := &l.told
-	rate, demand := c.h.rate-l.Rate, c.h.demand-l.Demand
-	return !t.known || math.Abs(t.error(c.h, l.at(c.now), c.now)) >= .05 ||
+	rate, demand := c.rate-l.rateAt(c.chance), c.h.demand-l.Demand
+	return !t.known || math.Abs(t.error(c.h, l.at(c.now, c.h.law))) >= .05 ||
 		math.Abs(rate-t.rate) > .01*(rate+t.rate)+1e-3 || math.Abs(demand-t.demand) > .01*(demand+t.demand)+1e-3 ||
 		c.h.exact && c.now.Sub(l.woken) > heartbeat || c.now.Sub(t.at) > Hold/4 && (rate > 0 || demand > 0)
 }
 
 // tell sends its state to a node with a line.
 func (c *check) tell(l *line) {
-	seen := l.at(c.now)
-	s := c.state(l.Rate, l.Demand)
+	seen := l.at(c.now, c.h.law)
+	s := c.state(l.rateAt(c.chance), l.Demand)
 	s.Line, s.Seen, s.Era = true, int64(math.Floor(seen)), l.era
 	s.Level += seen - math.Floor(seen)
 	if c.now.Sub(l.At) < recently {
 		s.Others--
 	}
-	l.told = note{known: true, at: c.now, base: c.now, consumed: c.h.consumed, taken: seen, rate: s.Rate, demand: s.Demand}
+	l.told = note{known: true, at: c.now, weight: c.r.weight(&s, c.chance), base: c.h.law, consumed: c.h.consumed, taken: seen, rate: s.Rate, demand: s.Demand}
 	if s.Exact {
 		l.woken = c.now
 	}
@@ -253,7 +256,7 @@ func (c *check) tell(l *line) {
 
 // state returns what to tell a node that has a part of the rate and the demand.
 func (c *check) state(rate, demand float64) State {
-	s := State{Level: c.level, Rate: Round(c.h.rate - rate), Demand: Round(c.h.demand - demand), Others: int32(c.touched), Exact: c.h.exact}
+	s := State{Level: c.level, Rate: Round(c.rate - rate), Demand: Round(c.h.demand - demand), Others: int32(c.touched), Exact: c.h.exact}
 	if s.Rate < 1e-3 {
 		s.Rate = 0
 	}
@@ -317,8 +320,8 @@ func (c *check) tellHeir(self, heir int32) {
 	c.to.Tell(heir, &s)
 }
 
-func (c *check) off(t *note) float64 { return t.error(c.h, t.taken, c.now) }
+func (c *check) off(t *note) float64 { return t.error(c.h, t.taken) }
 
 func (c *check) note(t *note, s *State) {
-	*t = note{known: true, at: c.now, base: c.now, consumed: c.h.consumed, rate: s.Rate, demand: s.Demand}
+	*t = note{known: true, at: c.now, weight: c.r.weight(s, c.chance), base: c.h.law, consumed: c.h.consumed, rate: s.Rate, demand: s.Demand}
 }
