@@ -33,13 +33,18 @@ func newNetwork(t *testing.T, seed uint64) *network {
 // split cuts the network between those for whom left is true and the others; nil
 // heals it.
 func (n *network) split(left func(address string) bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	if left == nil {
-		n.cut = nil
+		n.sever(nil)
 		return
 	}
-	n.cut = func(from, to string) bool { return left(from) != left(to) }
+	n.sever(func(from, to string) bool { return left(from) != left(to) })
+}
+
+// sever cuts the links for which cut is true.
+func (n *network) sever(cut func(from, to string) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cut = cut
 }
 
 // lose changes the loss.

@@ -30,7 +30,9 @@ func (w *World) Attach(address string, receive func(from string, frame []byte)) 
 // another is lost when it is sent from now on. Frames under way arrive. All
 // addresses that are in no group are one more group.
 func (w *World) Split(groups ...[]string) {
-	w.Heal()
+	for _, n := range w.nodes {
+		n.group = 0
+	}
 	for i, group := range groups {
 		for _, address := range group {
 			w.Node(address).group = i + 1
@@ -38,10 +40,19 @@ func (w *World) Split(groups ...[]string) {
 	}
 }
 
-// Heal ends what Split began.
+// Break has every frame from one address to another lost that is sent from now on.
+func (w *World) Break(from, to string) {
+	n := w.Node(from)
+	if n.broken == nil {
+		n.broken = map[*Node]bool{}
+	}
+	n.broken[w.Node(to)] = true
+}
+
+// Heal ends what Split and Break began.
 func (w *World) Heal() {
 	for _, n := range w.nodes {
-		n.group = 0
+		n.group, n.broken = 0, nil
 	}
 }
 

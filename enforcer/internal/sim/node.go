@@ -9,9 +9,10 @@ type Node struct {
 	address string
 	index   int
 	receive func(from string, frame []byte)
-	life    uint64        // counts what was attached here
-	group   int           // of Split; 0: in none
-	resumes limit.Instant // the end of a stall
+	life    uint64         // counts what was attached here
+	group   int            // of Split; 0: in none
+	broken  map[*Node]bool // links from here, of Break
+	resumes limit.Instant  // the end of a stall
 	traffic Traffic
 
 	set    limit.Instant // when the clock was set
@@ -34,8 +35,8 @@ func (w *World) Node(address string) *Node {
 	return n
 }
 
-// Reaches says whether Split lets frames pass from n to another node.
-func (n *Node) Reaches(o *Node) bool { return n.group == o.group }
+// Reaches says whether Split and Break let frames pass from n to another node.
+func (n *Node) Reaches(o *Node) bool { return n.group == o.group && !n.broken[o] }
 
 // Traffic returns the counts so far.
 func (n *Node) Traffic() Traffic { return n.traffic }

@@ -153,6 +153,13 @@ func TestASplitKeepsGroupsApart(t *testing.T) {
 		t.Errorf("%v arrived between three groups", *got)
 	}
 	w.Heal()
+	w.Break("a", "b")
+	talk("one way")
+	if len(*got) != 5 || slices.Contains(*got, "4ms a->b one way") {
+		t.Errorf("%v arrived with one direction of a link broken", *got)
+	}
+	*got = nil
+	w.Heal()
 	talk("healed")
 	if len(*got) != 6 {
 		t.Errorf("after the split %v arrived", *got)

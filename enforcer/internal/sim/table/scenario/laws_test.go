@@ -36,8 +36,9 @@ func rough(seed uint64) Scenario {
 			func(p *Pool) { p.Restart(node, 300*ms) },
 			func(p *Pool) { p.Pause(node, 400*ms) },
 			func(p *Pool) { p.Cut([]int{node, (node + 1) % 5}) },
+			func(p *Pool) { p.Break(node, (node+1)%5) },
 			(*Pool).Heal,
-		}[random.IntN(6)]
+		}[random.IntN(7)]
 		s.Faults = append(s.Faults, Fault{at, f})
 	}
 	return s

@@ -1,6 +1,10 @@
 package scenario
 
-import "github.com/sluice-dev/sluice/enforcer/limit"
+import (
+	"slices"
+
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
 
 // shortestNews is the least time after which a node learns of a planned change.
 const shortestNews = 50 * limit.Millisecond
@@ -105,6 +109,13 @@ func (p *Pool) Cut(groups ...[]int) {
 	p.notice()
 }
 
+// Break loses what one node sends to another. Nobody notices while there is a third
+// one that reaches both.
+func (p *Pool) Break(from, to int) {
+	p.World.Break(address(from), address(to))
+	p.notice()
+}
+
 // Heal ends every cut; the nodes notice after a while.
 func (p *Pool) Heal() {
 	p.World.Heal()
@@ -138,5 +149,11 @@ func (p *Pool) notice() {
 	}
 }
 
-// apart says whether no frame passes between two nodes.
-func (p *Pool) apart(a, b *member) bool { return !a.node.Reaches(b.node) }
+// apart says whether two nodes take each other for dead: neither they nor a third one
+// have frames pass in both directions.
+func (p *Pool) apart(a, b *member) bool {
+	near := func(a, b *member) bool { return a.node.Reaches(b.node) && b.node.Reaches(a.node) }
+	return !near(a, b) && !slices.ContainsFunc(p.members, func(m *member) bool {
+		return m != a && m != b && m.limiter != nil && near(a, m) && near(m, b)
+	})
+}

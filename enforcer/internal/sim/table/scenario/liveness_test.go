@@ -97,6 +97,18 @@ func TestACutIsNoticedAndSoIsItsEnd(t *testing.T) {
 	}
 }
 
+func TestABrokenLinkIsNotNoticedWhileAThirdNodeReachesBoth(t *testing.T) {
+	told := views(t, 0, Fault{2 * s1, func(p *Pool) { p.Break(0, 1) }}, Fault{4 * s1, func(p *Pool) { p.Break(0, 2) }}, Fault{12 * s1, (*Pool).Heal})
+	for _, line := range told {
+		if strings.HasPrefix(line, "2") && strings.Contains(line, "unreachable") {
+			t.Errorf("noticed with a third one between them: %s", line)
+		}
+	}
+	expectView(t, told, 4.7, 4.75, "a", "sees a b(unreachable) c(unreachable) of 3")
+	expectView(t, told, 4.7, 4.75, "b", "sees a(unreachable) b c of 3")
+	expectView(t, told, 12.7, 12.75, "a", "sees a b c of 3")
+}
+
 func TestAShortCutIsNotNoticed(t *testing.T) {
 	told := views(t, 0, Fault{2 * s1, func(p *Pool) { p.Cut([]int{0}) }}, Fault{2500 * limit.Millisecond, (*Pool).Heal})
 	for _, line := range told {
