@@ -101,7 +101,7 @@ func (e *Enforcer) counts() admin.Counts {
 			{Direction: "received", Protocol: "tcp", Frames: t.ReceivedTCP.Frames, Bytes: t.ReceivedTCP.Bytes},
 		},
 		PacketsSent: t.MembershipSent.Frames, PacketsReceived: t.MembershipReceived.Frames,
-		FramesDropped: dropped, GossipKeys: len(e.keys.Ring().Keys()),
+		FramesDropped: dropped, FramesPassedOn: r.Gossip.Passed, GossipKeys: len(e.keys.Ring().Keys()),
 		ExpressionErrors: r.Failed, Version: e.opts.Version, Revision: e.opts.Revision,
 	}
 	if e.tls != nil {

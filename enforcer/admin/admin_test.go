@@ -68,6 +68,7 @@ func TestMetrics(t *testing.T) {
 		},
 		TLS:              &admin.TLS{Expires: time.Unix(1_800_000_000, 0), Stale: true},
 		FramesDropped:    map[string]uint64{"malformed": 4},
+		FramesPassedOn:   6,
 		ExpressionErrors: 9, Peers: 2, Digest: "abc", Version: "v1", Revision: "4f2a",
 	}
 	collector := admin.NewCollector(func() admin.Counts { return counts })
@@ -96,7 +97,7 @@ func TestMetrics(t *testing.T) {
 		`sluice_limit_tokens_total{limit="b",namespace="shop",outcome="limited",policy="web"} 0`,
 		"sluice_keys 5", "sluice_keys_max 100", "sluice_keys_evicted_total 1", "sluice_keys_expired_total 2", "sluice_store_bytes 400",
 		`sluice_gossip_frames_total{direction="sent",protocol="udp"} 7`, `sluice_gossip_bytes_total{direction="received",protocol="tcp"} 60`,
-		`sluice_gossip_frames_dropped_total{reason="malformed"} 4`, "sluice_expression_errors_total 9", "sluice_peers 2",
+		`sluice_gossip_frames_dropped_total{reason="malformed"} 4`, "sluice_gossip_frames_passed_on_total 6", "sluice_expression_errors_total 9", "sluice_peers 2",
 		`sluice_document_info{digest="abc"} 1`, `sluice_build_info{revision="4f2a",version="v1"} 1`,
 		"sluice_tls_certificate_expiration_timestamp_seconds 1.8e+09", "sluice_tls_last_reload_successful 0",
 		`sluice_request_duration_seconds_count{frontend="http",outcome="admitted"} 1`,

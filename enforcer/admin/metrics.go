@@ -32,6 +32,7 @@ type Counts struct {
 	Frames                       []Traffic         // gossip, by direction and protocol
 	PacketsSent, PacketsReceived uint64            // datagrams of membership
 	FramesDropped                map[string]uint64 // of both, by reason: a fixed set
+	FramesPassedOn               uint64            // gossip between two others
 	GossipKeys                   int               // in force; 0: gossip is not sealed
 
 	TLS *TLS // nil: plain text
@@ -72,6 +73,7 @@ var (
 	frames      = desc("gossip_frames_total", "Gossip frames, by direction (sent, received) and protocol (udp, tcp).", "direction", "protocol")
 	frameBytes  = desc("gossip_bytes_total", "Bytes of gossip frames with their envelopes, by direction and protocol.", "direction", "protocol")
 	dropped     = desc("gossip_frames_dropped_total", "Gossip frames and membership packets dropped, by reason.", "reason")
+	passedOn    = desc("gossip_frames_passed_on_total", "Gossip frames passed on between two peers that do not reach each other. When this grows, look for a broken link.")
 	packets     = desc("membership_packets_total", "Datagrams about who lives, by direction.", "direction")
 	gossipKeys  = desc("gossip_keys", "Keys of the gossip key file in force; 0: gossip is not authenticated. While a key rotates it is 2 on every enforcer before the new one seals.")
 	tlsExpires  = desc("tls_certificate_expiration_timestamp_seconds", "When the certificate in force expires, in seconds since 1970. There is none while TLS is off.")
@@ -86,7 +88,7 @@ var (
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		limitTokens, overTokens, activeKeys, keys, maxKeys, evicted, expired, storeBytes,
-		frames, frameBytes, packets, gossipKeys, tlsExpires, tlsReload, dropped, failures, peers, document, build,
+		frames, frameBytes, packets, gossipKeys, tlsExpires, tlsReload, dropped, passedOn, failures, peers, document, build,
 	} {
 		ch <- d
 	}
@@ -122,6 +124,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	for reason, v := range n.FramesDropped {
 		counter(dropped, float64(v), reason)
 	}
+	counter(passedOn, float64(n.FramesPassedOn))
 	if n.TLS != nil {
 		gauge(tlsExpires, float64(n.TLS.Expires.Unix()))
 		gauge(tlsReload, map[bool]float64{false: 1, true: 0}[n.TLS.Stale])

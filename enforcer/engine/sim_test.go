@@ -342,3 +342,29 @@ func TestGossipTraffic(t *testing.T) {
 		})
 	}
 }
+
+// Two nodes that do not reach each other, while both reach the third, keep one limit.
+// Probes by way of the third say that both live, so no view changes.
+func TestALinkThatIsCut(t *testing.T) {
+	p := newPool(t, 1, 3, lan, compile(t, perClient("client", 100, "1s", 100)))
+	even := []float64{1, 1, 1}
+	for i := range 6 { // some have their home at one end of the link
+		req := client(fmt.Sprint("c", i))
+		p.offer(req, 200, 3*limit.Second, even)
+		p.Break(p.addrs[0], p.addrs[1])
+		p.Break(p.addrs[1], p.addrs[0])
+		sum := 0
+		for second := range 15 {
+			if second == 12 {
+				p.Heal()
+			}
+			n, by := p.offer(req, 200, limit.Second, even)
+			if sum += n; n < 93 || n > 107 {
+				t.Errorf("client %d: %d of 100 are admitted in second %d, %v by each", i, n, second, by)
+			}
+		}
+		if sum < 1485 || sum > 1515 {
+			t.Errorf("client %d: %d of 1500 are admitted", i, sum)
+		}
+	}
+}

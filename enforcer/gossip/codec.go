@@ -16,6 +16,7 @@ import (
 //	  counts: entries
 //	  pull:   number 4
 //	  page:   number 4 | index 4 | pages 4 | entries
+//	| from 8, to 8
 //
 // and an entry, until the end of the frame:
 //
@@ -25,8 +26,9 @@ import (
 //
 // with numbers as varints, levels in 64ths of a token, rates in the upper 24 bits
 // of a float32 and ages in milliseconds, always in three bytes, since they grow while
-// the entry waits. What flags say is zero is left out. Whatever does not have this
-// form exactly is refused as a whole.
+// the entry waits. What flags say is zero is left out. From and to are the hashes of
+// names (ring.Hash), in a frame that goes by way of a third node. Whatever does not
+// have this form exactly is refused as a whole.
 const (
 	// MaxFrame is the largest frame in bytes: it fits into one Ethernet packet
 	// under any tunnel in use, with what a transport adds.
@@ -36,9 +38,12 @@ const (
 
 	flagSettled = 1 << 0 // of a frame: the sender has joined
 	flagAck     = 1 << 1 // ack and mask are there
+	flagRouted  = 1 << 2 // from and to are there
+	flagDeaf    = 1 << 3 // the sender hears nothing directly from the receiver
 
 	headerSize   = 3 + 8 + 4 + 4
 	ackSize      = 8
+	routeSize    = 16
 	pageSize     = 12
 	maxEntrySize = 1 + 8 + 3 + 16 + 4*binary.MaxVarintLen64 + 3 + 4*3 + 5
 	levelUnit    = 64
@@ -82,6 +87,9 @@ type frame struct {
 	tag     uint32
 	acks    bool
 	ack     receipt
+	deaf    bool
+	routed  bool
+	route   route
 
 	name []byte // hello
 	seed Seed
@@ -111,6 +119,15 @@ func (f *frame) decode(b []byte) error {
 	f.life, f.seq, f.tag = binary.BigEndian.Uint64(b[3:]), binary.BigEndian.Uint32(b[11:]), binary.BigEndian.Uint32(b[15:])
 	f.entries = f.entries[:0]
 	rest := b[headerSize:]
+	f.deaf = b[2]&flagDeaf != 0
+	if f.routed = b[2]&flagRouted != 0; f.routed {
+		end := len(rest) - routeSize
+		if end < 0 {
+			return fmt.Errorf("%w: %d bytes", ErrMalformed, len(b))
+		}
+		f.route = route{from: binary.BigEndian.Uint64(rest[end:]), to: binary.BigEndian.Uint64(rest[end+8:])}
+		rest = rest[:end]
+	}
 	if f.acks = b[2]&flagAck != 0; f.acks {
 		if len(rest) < ackSize {
 			return fmt.Errorf("%w: %d bytes", ErrMalformed, len(b))
@@ -119,7 +136,7 @@ func (f *frame) decode(b []byte) error {
 		rest = rest[ackSize:]
 	}
 	switch {
-	case b[2]&^(flagSettled|flagAck) != 0 || f.life == 0 || f.acks && f.kind != kindCounts:
+	case b[2]&^(flagSettled|flagAck|flagRouted|flagDeaf) != 0 || f.life == 0 || f.acks && f.kind != kindCounts:
 	case f.kind == kindHello && len(rest) > 24 && len(rest) <= 24+maxNodeName:
 		f.seed = Seed{Value: [16]byte(rest), Born: limit.Instant(binary.BigEndian.Uint64(rest[16:]))}
 		f.name = append(f.name[:0], rest[24:]...)
@@ -287,11 +304,22 @@ func (w *writer) renew(r receipt) {
 }
 
 // full says that another entry may not fit.
-func (w *writer) full() bool { return len(w.buf)+maxEntrySize > MaxFrame }
+func (w *writer) full() bool { return len(w.buf)+maxEntrySize+routeSize > MaxFrame }
 
 // number writes the frame's number, and returns the frame.
 func (w *writer) number(seq uint32) []byte {
 	binary.BigEndian.PutUint32(w.buf[11:], seq)
+	return w.buf
+}
+
+// deaf says that the sender hears nothing directly from the receiver.
+func (w *writer) deaf() { w.buf[2] |= flagDeaf }
+
+// routed adds from whom the frame is, and for whom, and returns it.
+func (w *writer) routed(r route) []byte {
+	w.buf[2] |= flagRouted
+	w.buf = binary.BigEndian.AppendUint64(w.buf, r.from)
+	w.buf = binary.BigEndian.AppendUint64(w.buf, r.to)
 	return w.buf
 }
 

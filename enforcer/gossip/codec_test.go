@@ -48,6 +48,14 @@ func samples() map[string]struct {
 			gossip.NewCounts(gossip.Header{Life: 1, Seq: 2, Tag: 3, Acks: true, Ack: 4, Mask: 5}),
 			"020202" + "0000000000000001" + "00000002" + "00000003" + "00000004" + "00000005",
 		},
+		"a question to one that is not heard": {
+			gossip.NewPull(gossip.Header{Life: 1, Deaf: true}, 7),
+			"020308" + "0000000000000001" + "00000000" + "00000000" + "00000007",
+		},
+		"an acknowledgement by way of a third node": {
+			gossip.NewCounts(gossip.Header{Life: 1, Acks: true, Ack: 4, Mask: 5, Route: gossip.RouteOf("node-a", "node-b")}),
+			"020206" + "0000000000000001" + "00000000" + "00000000" + "00000004" + "00000005" + "82995e46723a0e5f" + "7bb04e6943b8d85c",
+		},
 		"a question": {gossip.NewPull(header, 7), head("03") + "00000007"},
 		"a report that says as little as possible": {
 			gossip.NewCounts(header, report(id, share.Report{Taken: 1, Level: 2})),

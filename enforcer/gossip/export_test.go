@@ -3,6 +3,8 @@ package gossip
 import (
 	"encoding/binary"
 
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/ring"
 	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
@@ -14,13 +16,22 @@ type Entry struct {
 	State  *share.State
 }
 
-// Header is what a frame begins with.
+// Route is from whom a frame is that goes by way of another, and for whom, by their
+// hashes.
+type Route struct{ From, To uint64 }
+
+// RouteOf returns the Route between two nodes.
+func RouteOf(from, to limit.NodeID) Route { return Route{ring.Hash(from), ring.Hash(to)} }
+
+// Header is what a frame begins with, and its route.
 type Header struct {
 	Settled   bool
 	Life      uint64
 	Seq, Tag  uint32
 	Acks      bool // of counts: Ack and Mask say what has arrived
 	Ack, Mask uint32
+	Deaf      bool
+	Route     Route // zero: none
 }
 
 // NewCounts, NewPage, NewPull and NewHello encode frames.
@@ -60,6 +71,12 @@ func (h Header) write(k kind, body []byte, entries []Entry) []byte {
 		}
 	}
 	w.depart(0)
+	if h.Deaf {
+		w.deaf()
+	}
+	if h.Route != (Route{}) {
+		w.routed(route{h.Route.From, h.Route.To})
+	}
 	return w.number(h.Seq)
 }
 
@@ -77,7 +94,10 @@ func Decode(b []byte) (h Header, entries []Entry, err error) {
 			entries = append(entries, Entry{ID: e.ID, Report: &e.report})
 		}
 	}
-	h = Header{Settled: f.settled, Life: f.life, Seq: f.seq, Tag: f.tag}
+	h = Header{Settled: f.settled, Life: f.life, Seq: f.seq, Tag: f.tag, Deaf: f.deaf}
+	if f.routed {
+		h.Route = Route{f.route.from, f.route.to}
+	}
 	if f.acks {
 		h.Acks, h.Ack, h.Mask = true, f.ack.last, f.ack.mask
 	}

@@ -76,7 +76,7 @@ func (p *peer) landed(now limit.Instant, r receipt, lost func(sent)) {
 		switch {
 		case len(f.entries) == 0 || int32(r.last-f.seq) < 0:
 		case r.has(f.seq):
-			f.entries = f.entries[:0]
+			f.entries, p.way.lostAt = f.entries[:0], 0
 		case r.last-f.seq >= overtakenBy && now.Sub(f.at) >= lateAfter: // and not a little late
 			f.lose(lost)
 		}
@@ -87,6 +87,7 @@ func (p *peer) landed(now limit.Instant, r receipt, lost func(sent)) {
 func (p *peer) overdue(now limit.Instant, lost func(sent)) {
 	for i := range p.flights {
 		if f := &p.flights[i]; len(f.entries) > 0 && now.Sub(f.at) >= lostAfter {
+			p.way.lost(now, f.at)
 			f.lose(lost)
 		}
 	}

@@ -130,6 +130,7 @@ type Options struct {
 // use: its driver calls one method at a time. Make one with New.
 type Node struct {
 	name     limit.NodeID
+	hash     uint64 // of name
 	life     uint64
 	seed     Seed
 	counters Counters
@@ -168,7 +169,7 @@ func New(o Options) (*Node, error) {
 		return nil, errors.New("gossip needs Counters and MaxHomes of at least 1")
 	}
 	return &Node{
-		name: o.Name, life: max(1, o.Seed.life()), seed: o.Seed, counters: o.Counters,
+		name: o.Name, hash: ring.Hash(o.Name), life: max(1, o.Seed.life()), seed: o.Seed, counters: o.Counters,
 		byAddr: map[string]*peer{}, homes: newHomes(o.MaxHomes), view: 1, expected: 1,
 	}, nil
 }
@@ -233,6 +234,10 @@ func (n *Node) Receive(now limit.Instant, from string, data []byte, out Outbox) 
 	if err := f.decode(data); err != nil {
 		n.stats.Malformed++
 		return fmt.Errorf("from %s: %w", from, err)
+	}
+	p, err := n.sender(p, f, data, out)
+	if p == nil {
+		return err
 	}
 	if f.kind == kindHello && string(f.name) == string(n.name) {
 		n.stats.Clashing++

@@ -136,7 +136,7 @@ func (n *Node) ask(now limit.Instant, p *peer, out Outbox) {
 	w := &n.scratch
 	n.begin(w, kindPull)
 	w.buf = binary.BigEndian.AppendUint32(w.buf, p.pull.number)
-	n.send(p, w, out)
+	n.send(now, p, w, out)
 }
 
 // pulled begins to hand over the counters that a joining node has to know.
@@ -150,7 +150,7 @@ func (n *Node) pulled(now limit.Instant, p *peer, f *frame) {
 			s.keys = append(s.keys, h)
 		}
 	}
-	perPage := (MaxFrame - headerSize - pageSize) / maxEntrySize
+	perPage := (MaxFrame - headerSize - pageSize - routeSize) / maxEntrySize
 	s.pages = max(1, min(maxPages, uint32((len(s.keys)+perPage-1)/perPage)))
 	p.serving = s
 }
@@ -172,7 +172,7 @@ func (n *Node) serve(now limit.Instant, p *peer, out Outbox) {
 				w.state(&h.ID, &state)
 			}
 		}
-		n.send(p, w, out)
+		n.send(now, p, w, out)
 		s.page++
 	}
 }

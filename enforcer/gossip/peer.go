@@ -17,7 +17,8 @@ const (
 // peer is another node.
 type peer struct {
 	Member
-	number int32 // in share.HomeRef and share.Sender; a restarted node gets another one
+	number int32  // in share.HomeRef and share.Sender; a restarted node gets another one
+	hash   uint64 // of its name
 
 	// life is that of the last frame, and former the one before. Lives are random
 	// numbers and cannot be ordered: a late frame of a former life is told by its
@@ -27,6 +28,7 @@ type peer struct {
 	lastHeard    limit.Instant
 	settled      bool // it has joined: before that it is nobody's home
 	away         bool // it cannot be reached, and may be taking tokens all the same
+	way          way
 
 	greetAt limit.Instant // when to tell it our name and seed
 	pull    pull          // what we ask of it
@@ -53,12 +55,15 @@ func (n *Node) greet(now limit.Instant, out Outbox) {
 
 func (n *Node) hello(now limit.Instant, p *peer, out Outbox) {
 	p.greetAt = now.Add(greetEvery)
+	if p.way.deaf(now) && now.Sub(p.lastHeard) > deafAfter { // not by way of others either
+		p.way.by++
+	}
 	w := &n.scratch
 	n.begin(w, kindHello)
 	w.buf = append(w.buf, n.seed.Value[:]...)
 	w.buf = binary.BigEndian.AppendUint64(w.buf, uint64(n.seed.Born))
 	w.buf = append(w.buf, n.name...)
-	n.send(p, w, out)
+	n.send(now, p, w, out)
 }
 
 // hear notes the sender of a frame, and says whether to use what is in it.
@@ -76,6 +81,7 @@ func (n *Node) hear(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 		n.rebuild(now)
 	}
 	p.heard, p.lastHeard = true, now
+	p.way.heard(now, f)
 	agrees := f.tag == n.seed.tag()
 	switch {
 	case f.kind == kindHello:
@@ -133,7 +139,7 @@ func (n *Node) acknowledge(now limit.Instant, p *peer, out Outbox) {
 	n.begin(&n.scratch, kindCounts)
 	n.scratch.acknowledge(p.received)
 	p.ackAt, p.unacked = 0, 0
-	n.send(p, &n.scratch, out)
+	n.send(now, p, &n.scratch, out)
 }
 
 func (n *Node) begin(w *writer, k kind) { w.begin(k, n.join.settled, n.life, n.seed.tag()) }
@@ -168,13 +174,29 @@ func (n *Node) sendCounts(now limit.Instant, p *peer, out Outbox) {
 	p.out.depart(now)
 	p.ackAt, p.unacked = 0, 0
 	p.depart(now)
-	n.send(p, &p.out, out)
+	n.send(now, p, &p.out, out)
 }
 
-// send sends a frame, with the number of the last one that had entries.
-func (n *Node) send(p *peer, w *writer, out Outbox) {
+// send sends a frame, with the number of the last one that had entries. It goes by way
+// of a third node where the link is broken; what tells that it is whole again goes by
+// the link as well.
+func (n *Node) send(now limit.Instant, p *peer, w *writer, out Outbox) {
 	frame := w.number(p.seq)
 	w.entries = 0
+	if p.way.deaf(now) {
+		w.deaf()
+	}
+	via := n.via(now, p)
+	if via == nil || kind(frame[1]) == kindHello {
+		n.put(p, frame, out)
+	}
+	if via != nil {
+		n.put(via, w.routed(route{from: n.hash, to: p.hash}), out)
+	}
+}
+
+// put hands a frame to the network, and counts it.
+func (n *Node) put(p *peer, frame []byte, out Outbox) {
 	n.stats.Sent++
 	n.stats.SentBytes += uint64(len(frame))
 	out.Send(p.Address, frame)

@@ -83,7 +83,7 @@ func TestTwoPoolsThatMeetAgreeOnTheOlderSeed(t *testing.T) {
 	if got := p.nodes[3].Seed(); got != want {
 		t.Errorf("agreed on %+v, want the older %+v", got, want)
 	}
-	p.Run(1100 * limit.Millisecond) // each greets all within a second, and they agree on homes
+	p.Run(5 * limit.Second) // all have greeted all, agree on homes, and go by their links again
 	k := p.keyAt(0, 1)
 	p.take(3, k, daily, 600)
 	p.Run(limit.Second)

@@ -23,6 +23,7 @@ type Stats struct {
 	Lost      uint64 // of those: lost on the way, and sent again
 	Sent      uint64 // frames sent
 	SentBytes uint64 // their size, without what the network adds
+	Passed    uint64 // of those: for one peer, from another that does not reach it
 	Reseeded  uint64 // times that another node's seed was adopted, and all counters forgotten
 	Homes     int    // counters whose home this node is
 	Shared    int    // counters that are shared now

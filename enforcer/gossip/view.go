@@ -53,14 +53,16 @@ func (n *Node) SetView(now limit.Instant, v View) {
 		p := n.byAddr[m.Address]
 		switch {
 		case p == nil:
-			p = &peer{Member: m, greetAt: now}
+			p = &peer{Member: m, greetAt: now, way: way{heardAt: now}}
 			n.byAddr[m.Address] = p
 			n.number(p)
 		case p.Name != m.Name: // another node took the address over
 			n.renumber(now, p)
 			p.life, p.former = 0, p.life
+		case p.State == Unreachable && m.State != Unreachable:
+			p.way = way{heardAt: now}
 		}
-		p.Member = m
+		p.Member, p.hash = m, ring.Hash(m.Name)
 	}
 	for addr, p := range n.byAddr {
 		if !stays[addr] {

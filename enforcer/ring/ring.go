@@ -38,7 +38,7 @@ type Node struct {
 func New(nodes []Node) Ring {
 	owners := make([]owner, 0, len(nodes))
 	for _, n := range nodes {
-		owners = append(owners, owner{hashOf(n.Name), n.Number})
+		owners = append(owners, owner{Hash(n.Name), n.Number})
 	}
 	slices.SortFunc(owners, func(a, b owner) int { return cmp.Compare(b.hash, a.hash) })
 	return Ring{owners[:min(len(owners), MaxOwners)]}
@@ -62,9 +62,9 @@ func (r Ring) Owner(k limit.Key) (first, second int32) {
 	return first, second
 }
 
-// hashOf is FNV-1a of 64 bits, mixed: it has to be the same on every node and in
+// Hash is FNV-1a of 64 bits, mixed: it has to be the same on every node and in
 // every version.
-func hashOf(name limit.NodeID) uint64 {
+func Hash(name limit.NodeID) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(name) {
 		h = (h ^ uint64(name[i])) * 1099511628211

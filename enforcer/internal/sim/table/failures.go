@@ -9,7 +9,7 @@ import (
 )
 
 // failures are the goals for when something breaks.
-func failures() []row { return []row{partitionRow(), crashRow(), rollingRow()} }
+func failures() []row { return []row{partitionRow(), linkRow(), crashRow(), rollingRow()} }
 
 const (
 	breaks = 10 * second // when it breaks
@@ -45,6 +45,50 @@ func partitionRow() row {
 			what: "most in 1 s after it, at 10x", cases: []scenario.Scenario{cut(10, uniform), cut(10, zipf)},
 			of: func(r *scenario.Result) float64 {
 				_, _, most := r.Course(heals, 40*second)
+				return most
+			},
+		},
+	}}
+}
+
+// linkRow breaks the link between a key's home and one other node: both ways, to the
+// home, and from it.
+func linkRow() row {
+	toHome := func(p *scenario.Pool, home, other int) { p.Break(other, home) }
+	fromHome := func(p *scenario.Pool, home, other int) { p.Break(home, other) }
+	both := func(p *scenario.Pool, home, other int) {
+		toHome(p, home, other)
+		fromHome(p, home, other)
+	}
+	broken := func(nodes int, how string, breakIt func(p *scenario.Pool, home, other int)) scenario.Scenario {
+		return with(pool(nodes, constant(10), uniform), how, func(s *scenario.Scenario) {
+			s.Duration = 34 * second
+			s.Faults = []scenario.Fault{
+				{At: breaks, Do: func(p *scenario.Pool) { breakIt(p, p.Home(0), (p.Home(0)+1)%nodes) }},
+				{At: breaks + 14*second, Do: (*scenario.Pool).Heal},
+			}
+		})
+	}
+	var cases []scenario.Scenario
+	for _, n := range []int{3, 10} {
+		cases = append(cases, broken(n, "without a link", both), broken(n, "without a link to the home", toHome), broken(n, "without a link from the home", fromHome))
+	}
+	return row{"link", "14 s without the link of the key's rendezvous peer to one node, N=3 and 10 at 10x", []measure{
+		{
+			what: "worst 1 s from then on", unit: "%", goal: atMost(.5), held: true, cases: cases,
+			of: func(r *scenario.Result) float64 { return r.Over(second, breaks, r.Scenario.Duration) },
+		},
+		{
+			what: "lowest 1 s, part of the limit", goal: atLeast(.95), held: true, cases: cases,
+			of: func(r *scenario.Result) float64 {
+				_, least, _ := r.Course(breaks, r.Scenario.Duration)
+				return least
+			},
+		},
+		{
+			what: "most in 1 s, part of the limit", goal: atMost(1.05), cases: cases,
+			of: func(r *scenario.Result) float64 {
+				_, _, most := r.Course(breaks, r.Scenario.Duration)
 				return most
 			},
 		},
