@@ -55,7 +55,8 @@ type Home struct {
 	handing                handing
 	untold                 float64 // by those who registered, to the former home
 	othersRate, othersDmnd float64 // what those who registered believe in all
-	ghost                  Line    // of nodes that did not register
+	ghost                  Line    // of nodes that did not register, or are absent
+	absence                absence
 
 	exact   bool
 	presses bool
@@ -77,6 +78,7 @@ type line struct {
 	told    note
 	woken   limit.Instant
 	ended   Line // what it went on by when it was taken to be down
+	away    bool // it could not be reached, and has not spoken since
 }
 
 // note is what somebody was told, and when: how much his view was too high then,
@@ -136,6 +138,9 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	taken := h.rate*d + h.weight*passed
 	if h.law += passed; h.handing.guessing {
 		h.handing.guessed += h.ghost.rateAt(passed/d) * d
+	}
+	if h.absence.on {
+		h.absence.taken += h.ghost.rateAt(passed/d) * d
 	}
 	h.rest += taken
 	h.consumed += taken
@@ -201,7 +206,7 @@ func (h *Home) Apply(p *decide.Params, r *Rule, from Sender, rep *Report, now li
 	if known = known && l.life == from.Life && l.era == rep.Era; !known {
 		h.setLine(p, r, l, Line{Taken: int64(l.at(now, h.law)), At: now}, 0, false) // a former life goes on no more
 		h.handing.late += l.late(h.handing.since)
-		l.Line, l.life, l.era, l.told, l.handed = Line{At: now}, from.Life, rep.Era, note{}, 0
+		l.Line, l.life, l.era, l.told, l.handed, l.away = Line{At: now}, from.Life, rep.Era, note{}, 0, false
 		l.clipped = 0 // the report's age bounds what it is refunded
 	}
 	l.seq, l.ended = from.Seq, Line{}
@@ -265,6 +270,9 @@ func (h *Home) register(p *decide.Params, r *Rule, rep *Report, rate, demand flo
 func (h *Home) setLine(p *decide.Params, r *Rule, l *line, next Line, age limit.Span, charge bool) {
 	if charge {
 		d := float64(next.Taken) - l.at(next.At, h.law)
+		if l.away {
+			l.away, d = false, h.back(r, d, &next)
+		}
 		h.consumed += d
 		h.rest += d - h.refund(r, l, d, age, next.At)
 		h.state = debit(p, h.state, next.At, &h.rest)
@@ -380,7 +388,15 @@ func (h *Home) NotGone(p *decide.Params, r *Rule, node int32, now limit.Instant)
 // is supposed to go on, with its part of what comes in while there is not enough. The
 // rate that it said last is wrong by a little, for long.
 func (h *Home) Away(p *decide.Params, r *Rule, node int32, now limit.Instant) {
-	if i, ok := h.find(node); ok && h.lines[i].Demand > 0 {
+	i, ok := h.find(node)
+	if !ok {
+		return
+	}
+	h.lines[i].away = true
+	if !h.absence.on { // what is left of an earlier one is over
+		h.absence = absence{}
+	}
+	if h.lines[i].Demand > 0 {
 		h.settle(p, r, now)
 		l := &h.lines[i]
 		h.setLine(p, r, l, Line{Taken: int64(l.at(now, h.law)), Rate: l.Rate, Demand: l.Demand, At: now}, 0, false)

@@ -119,6 +119,10 @@ func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (
 	for i := range h.lines {
 		l := &h.lines[i]
 		if (l.Rate > 0 || l.Demand > 0) && now.Sub(l.At) > Hold {
+			if !l.follows { // what is not in its count
+				late := l.Rate * since(l.At.Add(Hold), now)
+				h.rest, h.consumed = h.rest-late, h.consumed-late
+			}
 			h.setLine(p, r, l, Line{Taken: int64(l.at(now, h.law)), At: l.At}, 0, false)
 		}
 		if now.Sub(l.At) < recently {
@@ -130,11 +134,10 @@ func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (
 	}
 	switch {
 	case pool.Away > 0 && h.demand > h.ghost.Demand:
-		here := h.demand - h.ghost.Demand
-		h.setGhost(r, pool.Away*r.rate, here*pool.Away/(1-pool.Away), now)
+		h.absent(r, pool.Away, now)
 	case h.ghost != (Line{}) && now.Sub(h.ghost.At) >= pool.Missing:
 		h.setGhost(r, 0, 0, now)
-		h.ghost = Line{}
+		h.ghost, h.absence.on = Line{}, false
 	}
 	return touched, active
 }

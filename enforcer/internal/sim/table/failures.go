@@ -17,15 +17,21 @@ const (
 )
 
 func partitionRow() row {
-	halves := func(s *scenario.Scenario) {
-		s.Duration = 40 * second
-		s.Faults = []scenario.Fault{
-			{At: breaks, Do: func(p *scenario.Pool) { p.Cut([]int{0, 1, 2, 3, 4}) }},
-			{At: heals, Do: (*scenario.Pool).Heal},
+	halves := func(heals limit.Span) func(*scenario.Scenario) {
+		return func(s *scenario.Scenario) {
+			s.Duration = heals + 20*second
+			s.Faults = []scenario.Fault{
+				{At: breaks, Do: func(p *scenario.Pool) { p.Cut([]int{0, 1, 2, 3, 4}) }},
+				{At: heals, Do: (*scenario.Pool).Heal},
+			}
 		}
 	}
 	cut := func(x float64, spread scenario.Spread) scenario.Scenario {
-		return with(pool(10, constant(x), spread), "cut", halves)
+		return with(pool(10, constant(x), spread), "cut", halves(heals))
+	}
+	const healsLate = breaks + 30*second
+	long := func(x float64, spread scenario.Spread) scenario.Scenario {
+		return with(pool(10, constant(x), spread), "cut 30 s", halves(healsLate))
 	}
 	return row{"partition", "10 s in two halves, N=10", []measure{
 		{
@@ -46,6 +52,19 @@ func partitionRow() row {
 			of: func(r *scenario.Result) float64 {
 				_, _, most := r.Course(heals, 40*second)
 				return most
+			},
+		},
+		{
+			what: "after 30 s, when all know: lost in 5 s, at 0.9x", unit: "%", goal: atMost(0).within(.5), held: true,
+			cases: []scenario.Scenario{long(.9, uniform), long(.9, zipf)},
+			of:    func(r *scenario.Result) float64 { return math.Max(0, r.Under(healsLate+second, healsLate+6*second)) },
+		},
+		{
+			what: "after 30 s: lowest 1 s, at 10x", goal: atLeast(.75), held: true,
+			cases: []scenario.Scenario{long(10, uniform), long(10, zipf)},
+			of: func(r *scenario.Result) float64 {
+				_, least, _ := r.Course(healsLate, r.Scenario.Duration)
+				return least
 			},
 		},
 	}}
