@@ -370,39 +370,6 @@ func (h *Home) Gone(p *decide.Params, r *Rule, node int32, now limit.Instant) {
 	}
 }
 
-// secondThought is how long after nodes were taken to be down it may turn out that it
-// is this one that is cut off: it loses sight of them one after the other, and of the
-// first ones while it still reaches most of the pool.
-const secondThought = 2 * limit.Second
-
-// NotGone takes back what Gone said a moment ago.
-func (h *Home) NotGone(p *decide.Params, r *Rule, node int32, now limit.Instant) {
-	if i, ok := h.find(node); ok && h.lines[i].Demand == 0 && now.Sub(h.lines[i].ended.At) < secondThought {
-		h.settle(p, r, now)
-		l := &h.lines[i]
-		h.setLine(p, r, l, Line{Taken: int64(l.at(now, h.law)), Rate: l.ended.Rate, Demand: l.ended.Demand, At: now}, 0, false)
-	}
-}
-
-// Away says that a node cannot be reached and may be taking tokens all the same: it
-// is supposed to go on, with its part of what comes in while there is not enough. The
-// rate that it said last is wrong by a little, for long.
-func (h *Home) Away(p *decide.Params, r *Rule, node int32, now limit.Instant) {
-	i, ok := h.find(node)
-	if !ok {
-		return
-	}
-	h.lines[i].away = true
-	if !h.absence.on { // what is left of an earlier one is over
-		h.absence = absence{}
-	}
-	if h.lines[i].Demand > 0 {
-		h.settle(p, r, now)
-		l := &h.lines[i]
-		h.setLine(p, r, l, Line{Taken: int64(l.at(now, h.law)), Rate: l.Rate, Demand: l.Demand, At: now}, 0, false)
-	}
-}
-
 // Left returns which part of the burst is left.
 func (h *Home) Left(p *decide.Params, r *Rule, now limit.Instant) float64 {
 	h.settle(p, r, now)
