@@ -41,7 +41,7 @@ const (
 	// reserve, which has room for it. The lines of many nodes are wrong
 	// independently of each other, so that their errors add up like their root;
 	// that is what each is allowed. In a window nothing is made good later.
-	tolerance, windowTolerance = 0.07, 0.025
+	tolerance, windowTolerance = 0.07, 0.02
 
 	// coarse is the same for nodes that do not take from the counter, and for
 	// counters that will not be near their limit soon.
@@ -236,11 +236,11 @@ func (r *Rule) margin(left, nodes float64) float64 {
 	if r.slow { // every token counts, and there are few
 		return 0.5
 	}
-	part := tolerance
+	part, least := tolerance, 1.0
 	if !r.flow {
-		part = windowTolerance
+		part, least = windowTolerance, .5
 	}
-	return max(1, part*max(left, r.rate*settleTime)/math.Sqrt(nodes))
+	return max(least, part*max(left, r.rate*settleTime)/math.Sqrt(nodes))
 }
 
 // farMargin is the margin of a counter that will not be near its limit soon.

@@ -172,11 +172,11 @@ func TestTheRuleOfALimit(t *testing.T) {
 				if c.slow {
 					return .5
 				}
-				part := share.Tolerance
+				part, least := share.Tolerance, 1.
 				if c.params.Algorithm() != decide.Bucket {
-					part = share.WindowTolerance
+					part, least = share.WindowTolerance, .5
 				}
-				return max(1, part*of/math.Sqrt(nodes))
+				return max(least, part*of/math.Sqrt(nodes))
 			}
 			near(t, "the margin of a full counter", r.Margin(c.full, 1), margin(max(c.full, c.low), 1), 1e-9)
 			near(t, "the margin of an empty counter", r.Margin(0, 1), margin(c.low, 1), 1e-9)
