@@ -204,9 +204,11 @@ func TestWhoIsAwayTakesHisPart(t *testing.T) {
 		name  string
 		level int64 // of 1000, to which 1000 a second come in
 		times float64
+		said  float64 // part of the demand that those who register have said
 	}{
-		{"with enough for all", 900, .5},
-		{"near the limit", 12, 5},
+		{"with enough for all", 900, .5, 1},
+		{"with enough for all, who have not said how much they are asked for", 900, .5, 0},
+		{"near the limit", 12, 5, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			demand := 1000 * c.times
@@ -222,7 +224,7 @@ func TestWhoIsAwayTakesHisPart(t *testing.T) {
 			next := newBooks(b.params, 5, start.Add(1))
 			for node := range int32(2) {
 				next.apply(start, node, 1, share.Report{
-					Level: float64(c.level), Rate: .2 * rate, Demand: .2 * demand, Era: 1,
+					Level: float64(c.level), Rate: .2 * rate, Demand: .2 * demand * c.said, Era: 1,
 					Register: true, OthersRate: .8 * rate, OthersDemand: .8 * demand,
 				})
 			}

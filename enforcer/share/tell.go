@@ -100,17 +100,19 @@ func (h *Home) takeStock(p *decide.Params, r *Rule, now limit.Instant, pool Pool
 // suppose has those who did not register go on, when all together take rate and are
 // asked for demand.
 func (h *Home) suppose(p *decide.Params, r *Rule, allRate, allDemand float64, now limit.Instant) {
-	all, chance := h.taking(p, r, now)
-	rate, demand := allRate-all+h.ghost.rateAt(chance), allDemand-h.demand+h.ghost.Demand
+	chance := max(.02, r.common(h.level(p, now)+r.slack, allDemand))
+	rate := allRate/chance - h.rate - h.weight + h.ghost.rateAt(1) // while nothing is refused
+	demand := allDemand - h.demand + h.ghost.Demand
+	if rate < .02*allRate {
+		rate = 0
+	}
 	if demand < .02*allDemand {
 		demand = 0
 	}
-	if !r.slow && allDemand > 0 { // they follow, as all do
-		rate = allRate * demand / allDemand
-	} else if rate < .02*allRate {
-		rate = 0
+	if !r.slow { // those who registered may not have said what they are asked for
+		demand = min(demand, rate)
 	}
-	h.setGhost(r, max(0, rate), max(0, demand), now)
+	h.setGhost(r, rate*chance, demand, now)
 }
 
 // expire ends lines that were not heard of for too long. It returns how many
