@@ -75,7 +75,7 @@ func TestTheManagerInACluster(t *testing.T) {
 				seen[e.Reason] = true
 			}
 		}
-		if !seen["LeaderElection"] || !seen[v1alpha1.ReasonAccepted] || !seen[v1alpha1.ReasonRollingOut] {
+		if !seen["LeaderElection"] || !seen[v1alpha1.ReasonProgrammed] || !seen[v1alpha1.ReasonRollingOut] {
 			return fmt.Errorf("events %v", seen)
 		}
 		return nil
