@@ -11,7 +11,7 @@ import (
 const (
 	// garbagePercent is how much garbage there may be, in percent of what is in use.
 	// With many policies memory is what a manager is short of, and time is what it has.
-	garbagePercent = 25
+	garbagePercent = 20
 
 	// overhead is what the runtime needs beside the heap, and what the heap loses
 	// between objects, in bytes.
