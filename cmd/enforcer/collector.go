@@ -4,21 +4,15 @@ import (
 	"context"
 	"os"
 	"runtime/debug"
-	"runtime/metrics"
-	"time"
+
+	"github.com/sluice-dev/sluice/internal/heap"
 )
 
-const (
-	// spareHeap is how much garbage there may be before it is collected, however small
-	// the heap is: answering calls makes that much in about a second, and with Go's
-	// default an enforcer of a few thousand clients would collect five times in it, a
-	// tenth of all that it does.
-	spareHeap = 32 << 20
-
-	// tuneEvery is how often the collector is told what that means for the heap as it
-	// is by then.
-	tuneEvery = time.Second
-)
+// spareHeap is how much garbage there may be before it is collected, however small
+// the heap is: answering calls makes that much in about a second, and with Go's
+// default an enforcer of a few thousand clients would collect five times in it, a
+// tenth of all that it does.
+const spareHeap = 32 << 20
 
 // tuneCollector has the garbage collector run when garbage is as much as what is in
 // use, as by default, or spareHeap, whichever is more. It returns when ctx ends, or
@@ -27,26 +21,11 @@ func tuneCollector(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	ticks := time.NewTicker(tuneEvery)
-	defer ticks.Stop()
-	for set := 0; ; {
-		metrics.Read(live)
-		// It stops everything for a moment, so small differences are left alone.
-		if want := gcPercent(live[0].Value.Uint64()); want < set*9/10 || want > set*11/10 {
-			debug.SetGCPercent(want)
-			set = want
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticks.C:
-		}
-	}
+	heap.Follow(ctx, 10, gcPercent, func(percent int64) { debug.SetGCPercent(int(percent)) })
 }
 
 // gcPercent is how much garbage there may be, in percent of the live bytes.
-func gcPercent(live uint64) int {
+func gcPercent(live int64) int64 {
 	const least = 4 << 20 // what Go takes a smaller heap for
-	return int(max(100, 100*spareHeap/max(live, least)))
+	return max(100, 100*spareHeap/max(live, least))
 }

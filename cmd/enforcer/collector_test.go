@@ -3,7 +3,7 @@ package main
 import "testing"
 
 func TestGCPercent(t *testing.T) {
-	for live, want := range map[uint64]int{
+	for live, want := range map[int64]int64{
 		0:        800, // of the 4 MiB that Go takes it for: 32 MiB
 		8 << 20:  400,
 		16 << 20: 200,

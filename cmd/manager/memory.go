@@ -4,8 +4,8 @@ import (
 	"context"
 	"os"
 	"runtime/debug"
-	"runtime/metrics"
-	"time"
+
+	"github.com/sluice-dev/sluice/internal/heap"
 )
 
 const (
@@ -16,9 +16,6 @@ const (
 	// overhead is what the runtime needs beside the heap, and what the heap loses
 	// between objects, in bytes.
 	overhead = 24 << 20
-
-	// tuneEvery is how often the limit of memory follows what is in use.
-	tuneEvery = time.Second
 )
 
 // stayLean has garbage collected early, and what is free given back to the system at
@@ -29,22 +26,7 @@ func stayLean(ctx context.Context) {
 		return
 	}
 	debug.SetGCPercent(garbagePercent)
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	ticks := time.NewTicker(tuneEvery)
-	defer ticks.Stop()
-	for set := int64(0); ; {
-		metrics.Read(live)
-		// It stops everything for a moment, so small differences are left alone.
-		if want := memoryLimit(int64(live[0].Value.Uint64())); want < set*19/20 || want > set*21/20 {
-			debug.SetMemoryLimit(want)
-			set = want
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticks.C:
-		}
-	}
+	heap.Follow(ctx, 20, memoryLimit, func(bytes int64) { debug.SetMemoryLimit(bytes) })
 }
 
 // memoryLimit is how much memory the runtime keeps while so many bytes are in use:

@@ -135,12 +135,13 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	before := p.Level(h.state, was) - h.rest
 	h.at = now
 	passed := r.granted(before+r.slack, h.demand, h.weight, h.rate, d)
-	taken := h.rate*d + h.weight*passed
-	if h.law += passed; h.handing.guessing {
-		h.handing.guessed += h.ghost.rateAt(passed/d) * d
+	taken, byGhost := h.rate*d+h.weight*passed, h.ghost.rateAt(passed/d)*d
+	h.law += passed
+	if h.handing.guessing {
+		h.handing.guessed += byGhost
 	}
 	if h.absence.on {
-		h.absence.taken += h.ghost.rateAt(passed/d) * d
+		h.absence.taken += byGhost
 	}
 	h.rest += taken
 	h.consumed += taken

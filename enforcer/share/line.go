@@ -59,9 +59,12 @@ func (r *Rule) weight(s *State, chance float64) float64 {
 	return s.Demand // the rate says too little
 }
 
+// thins says whether nodes may follow, when all are asked for so much together.
+func (r *Rule) thins(all float64) bool { return !r.slow && !r.Alone() && all > 0 }
+
 // common returns the chance with which those admit who follow.
 func (r *Rule) common(left, all float64) float64 {
-	if r.slow || r.Alone() || all <= 0 {
+	if !r.thins(all) {
 		return 1
 	}
 	return r.chance(left, all, 1)
@@ -71,7 +74,7 @@ func (r *Rule) common(left, all float64) float64 {
 // left tokens are left: of all tokens per second that are asked for, following ones are
 // admitted with it, and rate are taken in any case.
 func (r *Rule) granted(left, all, following, rate, d float64) float64 {
-	if r.slow || r.Alone() || all <= 0 {
+	if !r.thins(all) {
 		return d
 	}
 	n := min(1+int(d/(r.calm/4)), steps)

@@ -160,10 +160,10 @@ func (l *Local) chanceAt(r *Rule, level float64, now limit.Instant) float64 {
 	return chance
 }
 
-// thin returns the same, and the credit that a request for need tokens earns. What
-// comes into the counter is granted as time passes, while requests come at a steady
-// pace: they come at random, and yet the node takes what it said it would. All else is
-// granted by request.
+// thin returns the same, and the credit that a request for need tokens earns. While
+// requests come at a steady pace it is earned as time passes: they come at random, and
+// yet the node takes what others suppose. What a node that is nearly alone may take
+// beyond the common chance is earned by request, and so is all of it at another pace.
 func (l *Local) thin(r *Rule, level, need float64, now limit.Instant) (chance, earned float64) {
 	if l.demand <= 0 || now.Sub(l.heard) > Hold {
 		return 1, 0

@@ -247,10 +247,11 @@ func (l *Local) demandToSay(r *Rule, now limit.Instant) float64 {
 	return said + (asked-said)/4
 }
 
-// rateToSay returns the rate that others should extrapolate: what is asked for while
-// all of it is admitted; then this node's part of what comes in, or what it admitted
-// lately if that was different. What it admits more or less to come to the level
-// that is aimed at is over soon; were it said, all would do the opposite later.
+// rateToSay returns the rate that others should extrapolate where this node does not
+// follow: what is asked for while all of it is admitted; then its part of what comes in,
+// or what it admitted lately if that was different. What it admits more or less to come
+// to the level that is aimed at is over soon; were it said, all would do the opposite
+// later.
 func (l *Local) rateToSay(r *Rule, level float64, now limit.Instant) float64 {
 	asked, chance := l.pace(r, now), l.chanceAt(r, level, now)
 	sure := l.asked.sure() && !r.slow && level >= 1

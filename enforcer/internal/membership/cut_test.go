@@ -19,7 +19,7 @@ func TestABrokenLinkIsNoDeath(t *testing.T) {
 					unchanged := watchViews(t, peers)
 					a, b := peers[0].address, peers[1].address
 					n.sever(func(from, to string) bool { return from == a && to == b || bothWays && from == b && to == a })
-					time.Sleep(time.Minute)
+					time.Sleep(time.Minute) // of the clock of synctest
 					unchanged("a link is broken")
 				})
 			})
