@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -28,19 +29,22 @@ func (r *poolReconciler) trust(ctx context.Context, pool *v1alpha1.EnforcerPool)
 	return err
 }
 
-// certified returns the pools whose spec.tls names a Secret.
-func (r *poolReconciler) certified(ctx context.Context, secret client.Object) (all []reconcile.Request) {
-	var pools v1alpha1.EnforcerPoolList
-	if err := r.client.List(ctx, &pools, client.InNamespace(secret.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
-		logf.FromContext(ctx).Error(err, "Cannot list the pools that a Secret may certify", "secret", secret.GetName())
-	}
-	for i := range pools.Items {
-		tls, ref := pools.Items[i].Spec.TLS, v1alpha1.CACertificateRef{Kind: "Secret", Name: secret.GetName()}
-		if tls != nil && (tls.SecretName == ref.Name || slices.Contains(tls.Authorities(), ref)) {
-			all = append(all, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&pools.Items[i])})
+// certifiedBy returns what maps a Secret or a ConfigMap to the pools whose spec.tls
+// names it.
+func (r *poolReconciler) certifiedBy(kind string) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) (all []reconcile.Request) {
+		var pools v1alpha1.EnforcerPoolList
+		if err := r.client.List(ctx, &pools, client.InNamespace(o.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
+			logf.FromContext(ctx).Error(err, "Cannot list the pools that an object may certify", "kind", kind, "name", o.GetName())
 		}
+		for i := range pools.Items {
+			tls, ref := pools.Items[i].Spec.TLS, v1alpha1.CACertificateRef{Kind: kind, Name: o.GetName()}
+			if tls != nil && (kind == "Secret" && tls.SecretName == ref.Name || slices.Contains(tls.Authorities(), ref)) {
+				all = append(all, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&pools.Items[i])})
+			}
+		}
+		return all
 	}
-	return all
 }
 
 // roots returns what the certificates of a pool's enforcers lead to, in PEM; nil when

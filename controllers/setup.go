@@ -91,10 +91,12 @@ func ManagerOptions(namespace string) (ctrl.Options, error) {
 		&v1alpha1.EnforcerPool{}:    {Namespaces: own},
 		&corev1.Namespace{}:         {Transform: cache.TransformStripManagedFields()},
 	}
-	for _, o := range append(workload.Kinds(), &corev1.ConfigMap{}) {
+	for _, o := range workload.Kinds() {
 		cached[o] = cache.ByObject{Namespaces: own, Label: labels.NewSelector().Add(*ofAnyPool)}
 	}
-	cached[&corev1.Secret{}] = cache.ByObject{Namespaces: own} // others make those that spec.tls names
+	// Others make those that spec.tls names, without a label.
+	cached[&corev1.Secret{}] = cache.ByObject{Namespaces: own}
+	cached[&corev1.ConfigMap{}] = cache.ByObject{Namespaces: own, Transform: slimConfigMap}
 	cached[&corev1.Pod{}] = cache.ByObject{Namespaces: own, Label: labels.NewSelector().Add(*ofAnyPool), Transform: slimPod}
 	return ctrl.Options{Scheme: scheme, Cache: cache.Options{ByObject: cached}}, nil
 }
@@ -219,7 +221,8 @@ func (r *poolReconciler) setup(mgr ctrl.Manager, namespace string, pools *trigge
 	}
 	return pool.
 		Watches(&v1alpha1.RateLimitPolicy{}, handler.EnqueueRequestsFromMapFunc(toPool), builder.WithPredicates(specChanges)).
-		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.certified)).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.certifiedBy("Secret"))).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.certifiedBy("ConfigMap"))).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(poolOfPod), builder.WithPredicates(troubleChanges)).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.selecting), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(pools).

@@ -61,3 +61,12 @@ func intern[T ~string](texts ...*T) {
 		*text = unique.Make(*text).Value()
 	}
 }
+
+// slimConfigMap keeps what is in the documents of pools, which the publisher compares.
+// Of others, such as those that spec.tls names, the cache only tells that they changed.
+func slimConfigMap(o any) (any, error) {
+	if m, ok := o.(*corev1.ConfigMap); ok && m.Labels[v1alpha1.LabelPool] == "" {
+		m.Data, m.BinaryData, m.ManagedFields = nil, nil, nil
+	}
+	return o, nil
+}

@@ -56,9 +56,25 @@ func TestWhatIsWrongWithCertificatesIsTold(t *testing.T) {
 	proxies := metav1.ObjectMeta{Namespace: w.operator, Name: "proxies"}
 	w.create(&corev1.Secret{ObjectMeta: proxies})
 	tells("spec.tls.clientValidation.caCertificateRefs[0]: Secret proxies has no certificate in ca.crt: write those of the authorities there, in PEM")
-	w.create(&corev1.ConfigMap{ObjectMeta: proxies, Data: map[string]string{"ca.crt": string(authority.PEM)}})
+	authorities := &corev1.ConfigMap{ObjectMeta: proxies, Data: map[string]string{"ca.crt": "none"}}
+	w.create(authorities)
 	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) { s.TLS.ClientValidation.CACertificateRefs[0].Kind = "ConfigMap" })
-	w.awaitPool(pool, v1alpha1.ConditionProgressing, isTrue, "RollingOut: 0 of 3 enforcers are as the spec says")
+	tells("spec.tls.clientValidation.caCertificateRefs[0]: ConfigMap proxies has no certificate in ca.crt: write those of the authorities there, in PEM")
+	for _, step := range []struct{ certificates, tells string }{
+		{string(authority.PEM), ""},
+		{"gone", "spec.tls.clientValidation.caCertificateRefs[0]: ConfigMap proxies has no certificate in ca.crt: write those of the authorities there, in PEM"},
+		{string(authority.PEM), ""},
+	} {
+		authorities.Data["ca.crt"] = step.certificates
+		if err := w.client.Update(t.Context(), authorities); err != nil {
+			t.Fatal(err)
+		}
+		if step.tells != "" {
+			tells(step.tells)
+		} else {
+			w.awaitPool(pool, v1alpha1.ConditionProgressing, isTrue, "RollingOut: 0 of 3 enforcers are as the spec says")
+		}
+	}
 
 	// The API server takes what is built, and lets go of it.
 	w.awaitAdmin("admin-tls HTTPS true")
