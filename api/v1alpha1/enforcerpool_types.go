@@ -29,6 +29,7 @@ import (
 // +kubebuilder:printcolumn:name="Digest",type=string,priority=1,JSONPath=`.status.document.digest`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 48 && !self.metadata.name.contains('.')",message="the name of a pool has at most 48 characters and no '.': it becomes part of other names"
+// +kubebuilder:validation:XValidation:rule="!self.metadata.name.matches('(^|-)enforcers$')",message="the name of a pool is not 'enforcers' and does not end with '-enforcers': Service sluice-x-enforcers would be of this pool and of pool sluice-x; use another word"
 type EnforcerPool struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
