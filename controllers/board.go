@@ -66,7 +66,7 @@ func (b *board) judge(pool string, j *judgment) []types.NamespacedName {
 
 	var changed []types.NamespacedName
 	for name, v := range j.verdicts {
-		if before == nil || before.verdicts[name] != v || before.problem != j.problem {
+		if before == nil || before.verdicts[name] != v || before.runs[name] != j.runs[name] || before.problem != j.problem {
 			changed = append(changed, name)
 		}
 	}

@@ -130,9 +130,9 @@ func (r *poolReconciler) policiesOf(ctx context.Context, pool string) ([]v1alpha
 // publish publishes a document and remembers it.
 func (r *poolReconciler) publish(ctx context.Context, pool *v1alpha1.EnforcerPool, memory *poolMemory, document *policy.Document) error {
 	want := memory.inForce
-	if digest := document.Digest(); want == nil || want.digest != digest {
+	if digests := document.Digests(); want == nil || want.digest != digests.Document {
 		var err error
-		if want, err = newPublication(client.ObjectKeyFromObject(pool), document, digest); err != nil {
+		if want, err = newPublication(client.ObjectKeyFromObject(pool), document, digests); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -210,6 +211,8 @@ func (f *poolFacts) lag(e enforcer) string {
 		return e.name + " refuses it: " + shorten(e.refused, maxRefusal)
 	case e.digest == "":
 		return e.name + " has no document"
+	case f.published != nil && maps.EqualFunc(e.runs, f.published.runs, running.like):
+		return e.name + " runs it otherwise: " + whyOtherwise(e.version)
 	default:
 		return e.name + " runs another document"
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func TestPoolStatus(t *testing.T) {
-	published := &publication{document: &policy.Document{Pool: "default", Policies: make([]policy.Policy, 2)}, digest: "new", bytes: 300}
+	published := &publication{document: &policy.Document{Pool: "default", Policies: make([]policy.Policy, 2)}, digest: "new", runs: documentRuns{storefront: {"u1", 4, 7}}, bytes: 300}
 	good := enforcer{name: "a", digest: "new"}
 	type want struct {
 		published, ready string
@@ -36,6 +36,13 @@ func TestPoolStatus(t *testing.T) {
 			want: want{
 				"True Published: the document is in ConfigMap sluice-default",
 				"False Pending: 1 of 4 enforcers run the published document; b runs another document; c refuses it: too new; d has no document", "1/4", 2,
+			},
+		},
+		"an enforcer that is too old for a field is named": {
+			facts: poolFacts{published: published, enforcers: []enforcer{good, {name: "b", version: "v0.9.0", digest: "lossy", runs: documentRuns{storefront: {"u1", 4, 6}}}}},
+			want: want{
+				"True Published: the document is in ConfigMap sluice-default",
+				"False Pending: 1 of 2 enforcers run the published document; b runs it otherwise: it has not taken the pool's defaults yet, or its version, v0.9.0, does not know a field", "1/2", 2,
 			},
 		},
 		"enforcers get a moment to load a new document": {

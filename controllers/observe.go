@@ -45,6 +45,7 @@ type observation struct {
 type enforcer struct {
 	name    string
 	problem string // why nothing is known of it now; "" when it answers
+	version string // of its program
 	digest  string // of the document it runs, "" for none
 	refused string // why it does not run a newer one
 	keys    string // fingerprints of its gossip keys, the one that seals first
@@ -53,10 +54,20 @@ type enforcer struct {
 	runs    documentRuns
 }
 
-// running identifies a version of a policy.
+// running identifies a version of a policy, and what it says where it runs.
 type running struct {
 	uid        types.UID
 	generation int64
+	says       report.Digest // 0: an enforcer of an older release does not tell
+}
+
+// like says whether r runs the same version of a policy as o.
+func (r running) like(o running) bool { return r.uid == o.uid && r.generation == o.generation }
+
+// otherwise says that r is the same version as o, and says something else: since it was
+// published the pool has other defaults, or who runs it does not know all of it.
+func (r running) otherwise(o running) bool {
+	return r.like(o) && r.says != 0 && o.says != 0 && r.says != o.says
 }
 
 // documentRuns is what an enforcer runs that has a document in force. It is
@@ -166,7 +177,7 @@ func (t *tracker) see(s *sighting, now time.Time, state *report.State) {
 		runs := make(documentRuns, len(state.Policies))
 		for i := range state.Policies {
 			p := &state.Policies[i]
-			runs[types.NamespacedName{Namespace: p.Namespace, Name: p.Name}] = running{types.UID(p.UID), p.Generation}
+			runs[types.NamespacedName{Namespace: p.Namespace, Name: p.Name}] = running{types.UID(p.UID), p.Generation, p.Digest}
 		}
 		t.documents[digest] = runs
 	}
@@ -184,7 +195,7 @@ func (t *tracker) forget() {
 }
 
 func (e *enforcer) report(s *report.State, runs documentRuns) {
-	e.digest, e.refused, e.runs = digestOf(s), s.Refused, runs
+	e.version, e.digest, e.refused, e.runs = s.Version, digestOf(s), s.Refused, runs
 	e.keys = strings.Join(s.GossipKeys, " ")
 }
 

@@ -141,6 +141,24 @@ func TestDisplayName(t *testing.T) {
 	}
 }
 
+func TestWhatRunsOtherwise(t *testing.T) {
+	published := running{"u1", 4, 7}
+	for why, tc := range map[string]struct {
+		runs running
+		want bool
+	}{
+		"it is the same": {running{"u1", 4, 7}, false},
+		"another version is not the same version": {running{"u1", 3, 6}, false},
+		"nor is another policy of that name":      {running{"u2", 4, 6}, false},
+		"it says something else":                  {running{"u1", 4, 6}, true},
+		"an old enforcer does not tell":           {running{"u1", 4, 0}, false},
+	} {
+		if got := tc.runs.otherwise(published); got != tc.want {
+			t.Errorf("%s: got %v", why, got)
+		}
+	}
+}
+
 // A policy is woken exactly when what its status is made of changed.
 func TestChangedWakesWhomItConcerns(t *testing.T) {
 	a := types.NamespacedName{Namespace: "shop", Name: "a"}
@@ -149,7 +167,7 @@ func TestChangedWakesWhomItConcerns(t *testing.T) {
 	observe := func(digest, problem string, generationA, generationB int64) *observation {
 		return &observation{enforcers: []enforcer{{
 			name: "pod", digest: digest, problem: problem,
-			runs: map[types.NamespacedName]running{a: {"ua", generationA}, b: {"ub", generationB}},
+			runs: map[types.NamespacedName]running{a: {"ua", generationA, 0}, b: {"ub", generationB, 0}},
 		}}}
 	}
 	withUsage := observe("1", "", 1, 1)

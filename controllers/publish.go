@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/enforcer/configmap"
 	"github.com/sluice-dev/sluice/enforcer/policy"
+	"github.com/sluice-dev/sluice/enforcer/report"
 )
 
 // fieldManager owns what the manager applies.
@@ -35,16 +36,16 @@ type publication struct {
 	chunks   []corev1.ConfigMap
 }
 
-func newPublication(pool types.NamespacedName, document *policy.Document, digest string) (*publication, error) {
+func newPublication(pool types.NamespacedName, document *policy.Document, digests policy.Digests) (*publication, error) {
 	encoded, err := policy.Encode(document)
 	if err != nil {
 		return nil, err
 	}
-	index, chunks, err := configmap.Layout(pool.Name, pool.Namespace, encoded, digest)
+	index, chunks, err := configmap.Layout(pool.Name, pool.Namespace, encoded, digests.Document)
 	if err != nil {
 		return nil, err
 	}
-	return &publication{document, digest, runsOf(document), int64(len(encoded)), index, chunks}, nil
+	return &publication{document, digests.Document, runsOf(document, digests.Policies), int64(len(encoded)), index, chunks}, nil
 }
 
 // inForce returns what the ConfigMaps of a pool hold, or nil when they hold
@@ -67,15 +68,15 @@ func (p *publisher) inForce(ctx context.Context, pool types.NamespacedName) (*pu
 	if err != nil {
 		return nil, &unreadableError{err}
 	}
-	return newPublication(pool, document, document.Digest())
+	return newPublication(pool, document, document.Digests())
 }
 
 // runsOf returns what an enforcer runs that has a document in force.
-func runsOf(d *policy.Document) documentRuns {
+func runsOf(d *policy.Document, says []uint64) documentRuns {
 	runs := make(documentRuns, len(d.Policies))
 	for i := range d.Policies {
 		p := &d.Policies[i]
-		runs[types.NamespacedName{Namespace: p.Namespace, Name: p.Name}] = running{types.UID(p.UID), p.Generation}
+		runs[types.NamespacedName{Namespace: p.Namespace, Name: p.Name}] = running{types.UID(p.UID), p.Generation, report.Digest(says[i])}
 	}
 	return runs
 }

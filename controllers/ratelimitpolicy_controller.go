@@ -88,9 +88,9 @@ func (r *policyReconciler) gather(ctx context.Context, policy *v1alpha1.RateLimi
 	facts.outcome, facts.unpublished = verdict.outcome, notes.judgment.problem
 	facts.usage = notes.observation.usage[policy.UID]
 	for _, e := range notes.observation.enforcers {
-		s := policySighting{name: e.name, problem: e.problem, refused: e.refused}
+		s := policySighting{name: e.name, version: e.version, problem: e.problem, refused: e.refused}
 		if running := e.runs[name]; running.uid == policy.UID {
-			s.generation = running.generation
+			s.generation, s.otherwise = running.generation, running.otherwise(notes.judgment.runs[name])
 		}
 		facts.enforcers = append(facts.enforcers, s)
 	}
@@ -128,7 +128,7 @@ func programmedBefore(policy *v1alpha1.RateLimitPolicy, before *v1alpha1.RateLim
 func (r *policyReconciler) firstTime(policy *v1alpha1.RateLimitPolicy) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	name, this := client.ObjectKeyFromObject(policy), running{policy.UID, policy.Generation}
+	name, this := client.ObjectKeyFromObject(policy), running{uid: policy.UID, generation: policy.Generation}
 	if r.announced[name] == this {
 		return false
 	}

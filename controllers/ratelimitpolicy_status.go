@@ -26,9 +26,11 @@ type policyFacts struct {
 // policySighting is what one enforcer does with the policy.
 type policySighting struct {
 	name       string
+	version    string // of its program
 	problem    string // why nothing is known of it; "" when it answers
 	refused    string // why it does not run a newer document
 	generation int64  // that it runs, 0 for none
+	otherwise  bool   // it runs that, but not as it is published
 }
 
 // policyStatus returns what the status of a policy should be. Conditions of others
@@ -104,7 +106,7 @@ func readyCondition(others ...metav1.Condition) metav1.Condition {
 func (f *policyFacts) running(generation int64) int {
 	n := 0
 	for _, e := range f.enforcers {
-		if e.generation == generation {
+		if e.runs(generation) {
 			n++
 		}
 	}
@@ -116,7 +118,7 @@ func (f *policyFacts) count(generation int64) string {
 	text := fmt.Sprintf("generation %d runs on %d of %d enforcers", generation, f.running(generation), len(f.enforcers))
 	var others []string
 	for _, e := range f.enforcers {
-		if e.generation != generation {
+		if !e.runs(generation) {
 			others = append(others, e.lag())
 		}
 	}
@@ -126,6 +128,11 @@ func (f *policyFacts) count(generation int64) string {
 	return text
 }
 
+// runs says whether an enforcer runs a generation as it is published.
+func (e *policySighting) runs(generation int64) bool {
+	return e.generation == generation && !e.otherwise
+}
+
 // lag says what an enforcer does instead of running a generation.
 func (e *policySighting) lag() string {
 	switch {
@@ -133,11 +140,19 @@ func (e *policySighting) lag() string {
 		return e.name + " " + e.problem
 	case e.refused != "":
 		return e.name + " refuses the document: " + shorten(e.refused, maxRefusal)
+	case e.otherwise:
+		return e.name + " runs it otherwise: " + whyOtherwise(e.version)
 	case e.generation != 0:
 		return fmt.Sprintf("%s runs generation %d", e.name, e.generation)
 	default:
 		return e.name + " does not run it yet"
 	}
+}
+
+// whyOtherwise says what keeps an enforcer with some version from running what is
+// published as that is.
+func whyOtherwise(version string) string {
+	return fmt.Sprintf("it has not taken the pool's defaults yet, or its version, %s, does not know a field", version)
 }
 
 // showUsage fills in the figures. What is shown stays until there is a newer

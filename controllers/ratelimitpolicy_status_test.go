@@ -92,6 +92,15 @@ func TestPolicyStatusConditions(t *testing.T) {
 				"0/1",
 			},
 		},
+		"an enforcer runs something else that has its generation": {
+			facts: policyFacts{outcome: accepted(4), enforcers: append(runs(4), policySighting{name: "b", version: "v0.9.0", generation: 4, otherwise: true})},
+			want: want{
+				"True Accepted: accepted",
+				"False Pending: generation 4 runs on 1 of 2 enforcers; b runs it otherwise: it has not taken the pool's defaults yet, or its version, v0.9.0, does not know a field",
+				"False Pending: generation 4 runs on 1 of 2 enforcers; b runs it otherwise: it has not taken the pool's defaults yet, or its version, v0.9.0, does not know a field",
+				"1/2",
+			},
+		},
 		"an enforcer that runs it and refuses a later change of others counts": {
 			facts: policyFacts{outcome: accepted(4), enforcers: []policySighting{{name: "a", generation: 4, refused: "out of memory"}}},
 			want: want{

@@ -53,7 +53,8 @@ func policiesOf(r *engine.Report) []report.Policy {
 	for i := range r.Snapshot.Document.Policies {
 		p := &r.Snapshot.Document.Policies[i]
 		told := report.Policy{
-			Namespace: p.Namespace, Name: p.Name, UID: p.UID, Generation: p.Generation, Domain: p.Domain,
+			Namespace: p.Namespace, Name: p.Name, UID: p.UID, Generation: p.Generation,
+			Digest: report.Digest(r.Snapshot.PolicyDigests[i]), Domain: p.Domain,
 			Limits: make([]report.Usage, 0, len(p.Limits)),
 		}
 		for j := range p.Limits {

@@ -34,6 +34,9 @@ spec:
 		t.Errorf("capacities, in thousandths of a token per second (-want +got):\n%s", diff)
 	}
 
+	if state.Policies[0].Digest == 0 {
+		t.Error("it does not tell what its policy says")
+	}
 	for digest, want := range map[string]int{state.Document.Digest: 0, "another": 1} {
 		var again report.State
 		if err := e.get("/v1/state?"+report.Known+"=older&"+report.Known+"="+digest, &again); err != nil {

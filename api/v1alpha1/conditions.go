@@ -12,8 +12,9 @@ const (
 	ConditionAccepted = "Accepted"
 
 	// ConditionProgrammed says whether every ready enforcer of the pool runs this
-	// generation of the policy. It goes back to False when one lags or loses it;
-	// the message counts the enforcers and names those that lag.
+	// generation of the policy, with the pool's defaults as they are. It goes back to
+	// False when one lags or loses it; the message counts the enforcers and names those
+	// that lag, or are too old for a field of it.
 	//
 	// Reasons for True: Programmed.
 	// Reasons for False: Pending, NoEnforcers, NotAccepted.
@@ -90,7 +91,8 @@ const (
 	// ReasonProgrammed: every ready enforcer runs this generation.
 	ReasonProgrammed = "Programmed"
 
-	// ReasonPending: at least one ready enforcer does not run this generation yet.
+	// ReasonPending: at least one ready enforcer does not run this generation yet, or
+	// not all of it.
 	ReasonPending = "Pending"
 
 	// ReasonNoEnforcers: the pool has no ready enforcer.

@@ -31,7 +31,8 @@ type Compiler struct{ expressions expressions }
 
 // Compile does what the function of this name does.
 func (r *Compiler) Compile(d *Document) (*Snapshot, error) {
-	s := &Snapshot{Digest: d.Digest(), Document: d, domains: map[string]*Domain{}}
+	digests := d.Digests()
+	s := &Snapshot{Digest: digests.Document, Document: d, PolicyDigests: digests.Policies, domains: map[string]*Domain{}}
 	r.expressions.begin()
 	c := compiler{s, &r.expressions}
 	var all []error

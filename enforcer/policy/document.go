@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -101,13 +102,27 @@ func (d *Document) Sort() {
 	slices.SortFunc(d.Policies, func(a, b Policy) int { return a.Compare(&b) })
 }
 
-// Digest returns the SHA-256 of the document's JSON in hexadecimal. Documents in
-// canonical order have equal digests when they say the same.
-func (d *Document) Digest() string {
-	sum := sha256.New()
+// Digests identify what a document says, as far as its reader knows the fields: one
+// that ignores a field which is used has other digests than who wrote it.
+type Digests struct {
+	Document string   // the SHA-256 of its JSON, in hexadecimal
+	Policies []uint64 // the first eight bytes of that of each policy, in the document's order
+}
+
+// Digest returns that of the document as a whole. Documents in canonical order have
+// equal digests when they say the same.
+func (d *Document) Digest() string { return d.Digests().Document }
+
+// Digests returns those of the document and of its policies.
+func (d *Document) Digests() Digests {
+	all, whole := Digests{Policies: make([]uint64, 0, len(d.Policies))}, sha256.New()
 	// The types hold nothing that JSON cannot say, and a hash never fails to write.
-	_ = d.write(sum)
-	return hex.EncodeToString(sum.Sum(nil))
+	_ = d.write(whole, func(text []byte) {
+		one := sha256.Sum256(text)
+		all.Policies = append(all.Policies, binary.BigEndian.Uint64(one[:]))
+	})
+	all.Document = hex.EncodeToString(whole.Sum(nil))
+	return all
 }
 
 // Encode returns the document as gzipped JSON. Equal documents have equal
@@ -115,7 +130,7 @@ func (d *Document) Digest() string {
 func Encode(d *Document) ([]byte, error) {
 	var out bytes.Buffer
 	zip := gzip.NewWriter(&out)
-	if err := d.write(zip); err != nil {
+	if err := d.write(zip, func([]byte) {}); err != nil {
 		return nil, fmt.Errorf("encode the document of pool %s: %w", d.Pool, err)
 	}
 	if err := zip.Close(); err != nil {
@@ -125,8 +140,8 @@ func Encode(d *Document) ([]byte, error) {
 }
 
 // write writes what json.Encoder would, policy by policy: as one text ten thousand of
-// them would take megabytes.
-func (d *Document) write(w io.Writer) error {
+// them would take megabytes. Each is called with the text of one policy after another.
+func (d *Document) write(w io.Writer, each func(text []byte)) error {
 	if d.Policies == nil {
 		return json.NewEncoder(w).Encode(d)
 	}
@@ -146,6 +161,7 @@ func (d *Document) write(w io.Writer) error {
 			_ = out.WriteByte(',')
 		}
 		_, _ = out.Write(text)
+		each(text)
 	}
 	_, _ = out.Write(append(end, '\n'))
 	return out.Flush()

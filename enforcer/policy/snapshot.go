@@ -9,8 +9,11 @@ import (
 
 // Snapshot is a compiled Document: immutable, and safe for concurrent use.
 type Snapshot struct {
-	Digest   string
+	Digest   string // of Document
 	Document *Document
+
+	// PolicyDigests are those of its policies, by their position in Document.
+	PolicyDigests []uint64
 
 	// Meters are all ways to count in this snapshot; compiled limits name them by
 	// their position.

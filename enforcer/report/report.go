@@ -3,7 +3,11 @@
 // policies, and people read to see what an enforcer does.
 package report
 
-import "time"
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
 
 // State is one enforcer's account of itself. Counters are cumulative since
 // Started; whoever wants a rate keeps two States and subtracts: Base and Usage.Since.
@@ -46,12 +50,30 @@ type Document struct {
 
 // Policy is one policy of the document in force.
 type Policy struct {
-	Namespace  string  `json:"namespace"`
-	Name       string  `json:"name"`
-	UID        string  `json:"uid,omitempty"` // empty for a policy that was read from a file
-	Generation int64   `json:"generation"`
-	Domain     string  `json:"domain"`
-	Limits     []Usage `json:"limits"`
+	Namespace  string `json:"namespace"`
+	Name       string `json:"name"`
+	UID        string `json:"uid,omitempty"` // empty for a policy that was read from a file
+	Generation int64  `json:"generation"`
+
+	// Digest identifies what the policy says in the document, without the fields that
+	// this enforcer does not know. Enforcers of older releases do not tell it.
+	Digest Digest `json:"digest,omitzero"`
+
+	Domain string  `json:"domain"`
+	Limits []Usage `json:"limits"`
+}
+
+// Digest is one of policy.Digests.Policies, in JSON as 16 hexadecimal digits; 0 is none.
+type Digest uint64
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Digest) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%016x", uint64(d)), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Digest) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 16, 64)
+	*d = Digest(n)
+	return err
 }
 
 // Usage is what one limit did on this enforcer.

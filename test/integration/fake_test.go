@@ -34,9 +34,10 @@ type fakeEnforcer struct {
 	started  time.Time
 	lagging  bool
 	document *policy.Document
-	digest   string
+	digests  policy.Digests
 	usage    report.Usage // of every limit
 	keys     []string     // fingerprints of its gossip keys
+	old      bool         // it does not know the field cost
 }
 
 // startFake starts an enforcer that lives until the test ends.
@@ -71,7 +72,7 @@ func (e *fakeEnforcer) start() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.address = listener.Addr().String()
-	e.started, e.document, e.digest = time.Now(), nil, ""
+	e.started, e.document, e.digests = time.Now(), nil, policy.Digests{}
 	e.server = &http.Server{Handler: e, TLSConfig: e.tls}
 	if e.tls != nil {
 		listener = tls.NewListener(listener, e.tls)
@@ -107,6 +108,14 @@ func (e *fakeEnforcer) lag(lagging bool) {
 	if !lagging {
 		e.load(e.w.Context())
 	}
+}
+
+// become has it be replaced by one that is old, or is not.
+func (e *fakeEnforcer) become(old bool) {
+	e.mu.Lock()
+	e.old = old
+	e.mu.Unlock()
+	e.load(e.w.Context())
 }
 
 func (e *fakeEnforcer) use(usage report.Usage) {
@@ -155,7 +164,7 @@ func (e *fakeEnforcer) load(ctx context.Context) {
 	if index == nil {
 		return
 	}
-	encoded, digest, err := configmap.Assemble(index, chunks)
+	encoded, _, err := configmap.Assemble(index, chunks)
 	if err != nil {
 		return
 	}
@@ -165,7 +174,14 @@ func (e *fakeEnforcer) load(ctx context.Context) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.document, e.digest = document, digest
+	for i := range document.Policies {
+		for j := range document.Policies[i].Limits {
+			if e.old {
+				document.Policies[i].Limits[j].Cost = ""
+			}
+		}
+	}
+	e.document, e.digests = document, document.Digests()
 }
 
 func (e *fakeEnforcer) lags() bool {
@@ -178,11 +194,11 @@ func (e *fakeEnforcer) lags() bool {
 func (e *fakeEnforcer) ServeHTTP(resp http.ResponseWriter, req *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	state := report.State{Node: e.name, Started: e.started, Now: time.Now(), Ready: e.document != nil, GossipKeys: e.keys}
+	state := report.State{Node: e.name, Version: "v0.9.0", Started: e.started, Now: time.Now(), Ready: e.document != nil, GossipKeys: e.keys}
 	if e.document != nil {
-		state.Document = &report.Document{Digest: e.digest}
+		state.Document = &report.Document{Digest: e.digests.Document}
 	}
-	if !slices.Contains(req.URL.Query()[report.Known], e.digest) {
+	if !slices.Contains(req.URL.Query()[report.Known], e.digests.Document) {
 		state.Policies = e.policiesLocked()
 	}
 	_ = json.NewEncoder(resp).Encode(state)
@@ -193,8 +209,8 @@ func (e *fakeEnforcer) policiesLocked() []report.Policy {
 	if e.document == nil {
 		return all
 	}
-	for _, p := range e.document.Policies {
-		running := report.Policy{Namespace: p.Namespace, Name: p.Name, UID: p.UID, Generation: p.Generation, Domain: p.Domain}
+	for i, p := range e.document.Policies {
+		running := report.Policy{Namespace: p.Namespace, Name: p.Name, UID: p.UID, Generation: p.Generation, Digest: report.Digest(e.digests.Policies[i]), Domain: p.Domain}
 		for _, l := range p.Limits {
 			usage := e.usage
 			usage.Name = l.Name
