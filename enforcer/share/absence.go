@@ -63,6 +63,6 @@ func (h *Home) back(r *Rule, d float64, next *Line) float64 {
 	known := min(max(0, d), a.taken)
 	a.taken -= known
 	a.rate, a.demand = a.rate+next.Rate, a.demand+next.Demand
-	h.setGhost(r, max(0, h.ghost.Rate-next.Rate), max(0, h.ghost.Demand-max(next.Demand, next.Rate)), h.ghost.At)
+	h.spoke(r, next.Rate, next.Demand)
 	return d - known
 }

@@ -262,7 +262,7 @@ func (h *Home) register(p *decide.Params, r *Rule, rep *Report, rate, demand flo
 		return
 	}
 	// A late one: it is part of what was missing.
-	h.setGhost(r, max(0, h.ghost.Rate-rate), max(0, h.ghost.Demand-max(demand, rate)), h.ghost.At)
+	h.spoke(r, rate, demand)
 }
 
 // setLine replaces a line. What it says was taken more than expected is debited,

@@ -110,9 +110,24 @@ func (h *Home) suppose(p *decide.Params, r *Rule, allRate, allDemand float64, no
 		demand = 0
 	}
 	if !r.slow { // those who registered may not have said what they are asked for
-		demand = min(demand, rate)
+		if demand = min(demand, rate); allDemand > 0 {
+			rate = demand // near the limit nobody takes who is not asked
+		}
 	}
 	h.setGhost(r, rate*chance, demand, now)
+}
+
+// spoke takes from what is supposed of those who did not register what one of them says
+// for himself. Of those who follow nobody is missing once less than half of what a node
+// is asked for on average is left: that much what all say differs from what was said of
+// them, and what they take is told in any case.
+func (h *Home) spoke(r *Rule, rate, demand float64) {
+	g := h.ghost
+	left := Line{Rate: max(0, g.Rate-rate), Demand: max(0, g.Demand-max(demand, rate))}
+	if g.follows && left.Demand < h.demand/r.nodes/2 {
+		left = Line{}
+	}
+	h.setGhost(r, left.Rate, left.Demand, g.At)
 }
 
 // expire ends lines that were not heard of for too long. It returns how many

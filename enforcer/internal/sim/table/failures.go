@@ -9,7 +9,9 @@ import (
 )
 
 // failures are the goals for when something breaks.
-func failures() []row { return []row{partitionRow(), linkRow(), crashRow(), rollingRow()} }
+func failures() []row {
+	return []row{partitionRow(), linkRow(), crashRow(), rollingRow(), replaceRow()}
+}
 
 const (
 	breaks = 10 * second // when it breaks
@@ -159,6 +161,58 @@ func rollingRow() row {
 			of: func(r *scenario.Result) float64 {
 				average, _, _ := r.Course(breaks, 50*second)
 				return average
+			},
+		},
+	}}
+}
+
+// replaceRow is what Kubernetes does to a pool. A new pod takes part before an old one
+// ends, and that one has no requests any more when it says that it leaves.
+func replaceRow() row {
+	const notice = 5 * second
+	cluster := func(x float64, spread scenario.Spread, name string, change func(*scenario.Scenario)) scenario.Scenario {
+		return with(pool(6, constant(x), spread), name, func(s *scenario.Scenario) {
+			s.Limit = scenario.PerSecond(100)
+			s.Duration = 30 * second
+			s.Liveness.Drain = 1100 * limit.Millisecond
+			change(s)
+		})
+	}
+	rollout := func(s *scenario.Scenario) {
+		s.Later = 3
+		for i := range s.Later {
+			at := breaks + limit.Span(2*i)*second
+			s.Faults = append(s.Faults,
+				scenario.Fault{At: at, Do: func(p *scenario.Pool) { p.Boot(i + 3) }},
+				scenario.Fault{At: at + second, Do: func(p *scenario.Pool) { p.Retire(i, notice) }})
+		}
+	}
+	scaleDown := func(s *scenario.Scenario) {
+		for i := range 4 {
+			s.Faults = append(s.Faults, scenario.Fault{At: breaks, Do: func(p *scenario.Pool) { p.Retire(i, notice) }})
+		}
+	}
+	cases := []scenario.Scenario{
+		cluster(2, uniform, "rollout", rollout), cluster(10, zipf, "rollout", rollout),
+		cluster(2, uniform, "four leave", scaleDown), cluster(10, zipf, "four leave", scaleDown),
+	}
+	return row{"replace", "three nodes replaced by new ones, or four of six leave; 100/s", []measure{
+		{
+			what: "worst 1 s from then on", unit: "%", cases: cases,
+			of: func(r *scenario.Result) float64 { return r.Over(second, breaks, r.Scenario.Duration) },
+		},
+		{
+			what: "part of the limit admitted meanwhile", goal: atLeast(.98), held: true, cases: cases,
+			of: func(r *scenario.Result) float64 {
+				average, _, _ := r.Course(breaks, r.Scenario.Duration)
+				return average
+			},
+		},
+		{
+			what: "lowest 1 s, part of the limit", goal: atLeast(.85), cases: cases,
+			of: func(r *scenario.Result) float64 {
+				_, least, _ := r.Course(breaks, r.Scenario.Duration)
+				return least
 			},
 		},
 	}}

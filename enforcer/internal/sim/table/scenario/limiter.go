@@ -83,5 +83,5 @@ type Member struct {
 // View is all that a node believes of its pool, itself included.
 type View struct {
 	Members  []Member
-	Expected int // how many nodes the pool should have: all that ever started
+	Expected int // how many nodes the pool should have: all that ever started, and were not retired
 }

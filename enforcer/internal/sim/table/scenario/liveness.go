@@ -41,7 +41,7 @@ func (m *member) look() {
 	v := View{}
 	for i, b := range m.beliefs {
 		o := m.pool.members[i]
-		if o.life > 0 {
+		if o.life > 0 && (o.state != Absent || !o.retires) {
 			v.Expected++
 		}
 		if b.state != Absent {

@@ -38,6 +38,7 @@ type member struct {
 	ticks   uint64  // counts what tickIn was asked for
 	state   State   // the truth: Absent while it is down
 	serving bool    // requests are sent to it
+	retires bool    // it leaves for good
 	beliefs []belief
 
 	own             referee // what it may admit alone, by its own clock
@@ -105,7 +106,7 @@ func (p *Pool) Boot(i int) {
 // start starts the process of a node.
 func (p *Pool) start(m *member) {
 	m.life++
-	m.state = Alive
+	m.state, m.retires = Alive, false
 	var secret [16]byte
 	for at := range secret {
 		secret[at] = byte(p.rand.Uint32())
@@ -198,6 +199,20 @@ func (p *Pool) Leave(i int) {
 func (p *Pool) Restart(i int, down limit.Span) {
 	p.Leave(i)
 	p.At(p.Now().Add(p.scenario.Liveness.Drain+down), func() { p.Boot(i) })
+}
+
+// Retire has requests go elsewhere, and is a Leave for good when notice has passed
+// since: so a pod ends, of which proxies hear first.
+func (p *Pool) Retire(i int, notice limit.Span) {
+	m := p.members[i]
+	life := m.life
+	m.node.After(p.delay(), func() { p.serve(m, false) })
+	p.At(p.Now().Add(notice), func() {
+		if m.life == life {
+			m.retires = true
+			p.Leave(i)
+		}
+	})
 }
 
 func (p *Pool) unplug(m *member) {
