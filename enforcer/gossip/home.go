@@ -307,7 +307,7 @@ func (n *Node) owner(h *home) (first, heir int32) {
 func (n *Node) pool(now limit.Instant, h *home) share.Pool {
 	switch {
 	case !n.holding && now < h.early:
-		return share.Pool{Missing: newsTime, Moving: true}
+		return share.Pool{Missing: newsTime}
 	case !n.holding && h.Handed():
 		return share.Pool{} // the former home passes on what the late ones say
 	case !n.holding:

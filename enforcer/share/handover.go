@@ -17,8 +17,9 @@ type handing struct {
 
 	// Those who have not registered yet are supposed to go on: so many tokens are
 	// debited already of what they will tell.
-	guessing bool
-	guessed  float64
+	guessed float64
+
+	surprises float64 // tokens taken, by those who registered, that their lines did not tell
 }
 
 // known returns how many of d tokens that are told late were not debited yet.
@@ -45,9 +46,21 @@ func (h *Home) HandOver(p *decide.Params, r *Rule, now limit.Instant) Report {
 // whom to tell.
 func (h *Home) takeOver(p *decide.Params, r *Rule, rep *Report, now limit.Instant) {
 	h.handed, h.young = true, false
-	h.setLevel(p, r, rep.Level-(h.consumed-h.handing.guessed)-h.untold, now)
-	h.handing.guessed, h.handing.guessing = 0, true
+	h.setLevel(p, r, rep.Level-h.news(now)-h.untold, now)
 	h.suppose(p, r, rep.OthersRate, rep.OthersDemand, now)
+}
+
+// news returns how many tokens that were told to this home the former one cannot have
+// supposed to be taken: those of nodes that it has not heard of, and those by which the
+// lines of others were wrong.
+func (h *Home) news(now limit.Instant) float64 {
+	n := h.handing.surprises
+	for i := range h.lines {
+		if l := &h.lines[i]; l.handed == 0 {
+			n += l.at(now, h.law)
+		}
+	}
+	return n
 }
 
 // Handed says that the former home has handed the counter over to this one.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/share"
 )
@@ -48,6 +49,38 @@ func TestNobodyIsSupposedBesideThoseWhoRegistered(t *testing.T) {
 			near(t, "the rate while nothing is refused", rate, 210, 1e-6)
 			near(t, "the demand", demand, 210, 1e-6)
 			near(t, "the level half a second later", b.level(start.Add(500*ms)), 0, 5)
+		})
+	}
+}
+
+// A former home may hand over late. It has supposed that those who registered here
+// meanwhile go on as they said: only what it cannot know is missing from its level.
+func TestALateHandOverKnowsWhatWasToBeExpected(t *testing.T) {
+	const late = limit.Second / 2
+	for _, c := range []struct {
+		name string
+		rep  *share.Report // of node 1 or, if it is fresh, of another one
+		want float64       // level afterwards
+	}{
+		{"all went on as they said", nil, 6990},
+		{"one took more", &share.Report{Taken: 1020, Rate: 10, Level: 6990, Era: 1}, 6975},
+		{"one took less", &share.Report{Taken: 1003, Rate: 10, Level: 6990, Era: 1}, 6992},
+		{"another one came", &share.Report{Taken: 20, Level: 6980, Era: 1, Fresh: true}, 6970},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBooks(must(decide.FixedWindow(10_000, limit.Hour)), 4, start.Add(25*limit.Millisecond))
+			for node := range int32(2) {
+				b.apply(start, 1+node, 1, share.Report{Taken: 1000, Rate: 10, Level: 7000, Era: 1, Register: true, OthersRate: 10})
+			}
+			b.check(start.Add(25*limit.Millisecond), -1, -1)
+			at := start.Add(late)
+			if rep := c.rep; rep != nil && rep.Fresh {
+				b.apply(at, 3, 1, *rep)
+			} else if rep != nil {
+				b.apply(at, 1, 2, *rep)
+			}
+			b.apply(at, 4, 1, share.Report{Level: 6990, HandOver: true, Register: true, OthersRate: 20})
+			near(t, "the level", b.level(at), c.want, 1e-6)
 		})
 	}
 }

@@ -137,7 +137,7 @@ func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	passed := r.granted(before+r.slack, h.demand, h.weight, h.rate, d)
 	taken, byGhost := h.rate*d+h.weight*passed, h.ghost.rateAt(passed/d)*d
 	h.law += passed
-	if h.handing.guessing {
+	if h.handed {
 		h.handing.guessed += byGhost
 	}
 	if h.absence.on {
@@ -275,6 +275,9 @@ func (h *Home) setLine(p *decide.Params, r *Rule, l *line, next Line, age limit.
 			l.away, d = false, h.back(r, d, &next)
 		}
 		h.consumed += d
+		if l.handed != 0 {
+			h.handing.surprises += d
+		}
 		h.rest += d - h.refund(r, l, d, age, next.At)
 		h.state = debit(p, h.state, next.At, &h.rest)
 		if h.level(p, next.At) < -r.debt {

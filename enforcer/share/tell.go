@@ -36,10 +36,6 @@ type Pool struct {
 	// supposed to go on as the others believe they do.
 	Missing limit.Span
 
-	// Moving says that they may only not have heard yet which node is the home, and
-	// what they take will be told.
-	Moving bool
-
 	// Away is the part of the pool that cannot be reached for longer than what it
 	// said last can be relied on, and may be taking tokens all the same: that part
 	// of every limit is left to it. From 0 to below 1.
@@ -90,7 +86,6 @@ func (h *Home) exactBelow(r *Rule) float64 { return min(max(.5, 1-2.5/r.full), .
 // takeStock ends the time of registration: what those who registered believe of
 // the others, and nobody registered, is supposed to go on for a while.
 func (h *Home) takeStock(p *decide.Params, r *Rule, now limit.Instant, pool Pool) {
-	h.handing.guessing = pool.Moving
 	if h.young = false; pool.Missing == 0 {
 		return // whoever did not is known to be gone
 	}
