@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/credentials/insecure"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -69,7 +70,7 @@ func connect(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cluster{Clientset: client, ready: watchEndpoints(t, client)}
+	return &cluster{Clientset: client, ready: watchEndpoints(t, client, ofPool, insecure.NewCredentials())}
 }
 
 // command runs a program in the folder of the project, and returns what it printed.
@@ -89,6 +90,14 @@ func command(ctx context.Context, input, program string, args ...string) (string
 func kubectl(ctx context.Context, args ...string) error {
 	_, err := command(ctx, "", "kubectl", args...)
 	return err
+}
+
+// apply applies objects that a text has.
+func (c *cluster) apply(t *testing.T, text string) {
+	t.Helper()
+	if _, err := command(t.Context(), text, "kubectl", "apply", "--server-side", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // nodes does to the machines of the cluster what hack/cluster/cluster.sh is told.

@@ -21,14 +21,15 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 )
 
 // endpoints are the enforcers that are ready, as a proxy knows them: from
 // EndpointSlices, and so a little late.
 type endpoints struct {
-	lister func() []any
+	lister      func() []any
+	credentials credentials.TransportCredentials
 
 	mu       sync.Mutex // guards what follows
 	all      map[string]*endpoint
@@ -49,12 +50,13 @@ const (
 	ejection = 10 * time.Second // how long it leaves an enforcer alone
 )
 
-// watchEndpoints follows the EndpointSlices of the pool until the test ends.
-func watchEndpoints(t *testing.T, client kubernetes.Interface) *endpoints {
+// watchEndpoints follows the EndpointSlices of a pool, which its labels select, until the
+// test ends.
+func watchEndpoints(t *testing.T, client kubernetes.Interface, labels string, by credentials.TransportCredentials) *endpoints {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(system),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = ofPool }))
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = labels }))
 	informer := factory.Discovery().V1().EndpointSlices().Informer()
-	e := &endpoints{all: map[string]*endpoint{}, failures: map[string]int{}, lister: informer.GetStore().List}
+	e := &endpoints{all: map[string]*endpoint{}, failures: map[string]int{}, lister: informer.GetStore().List, credentials: by}
 	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { e.update() },
 		UpdateFunc: func(any, any) { e.update() },
@@ -92,7 +94,7 @@ func (e *endpoints) update() {
 // at returns the endpoint of an address.
 func (e *endpoints) at(address string) *endpoint {
 	if e.all[address] == nil {
-		conn, err := grpc.NewClient("passthrough:"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := grpc.NewClient("passthrough:"+address, grpc.WithTransportCredentials(e.credentials))
 		if err != nil {
 			panic(err) // of an address from the API server
 		}

@@ -22,5 +22,6 @@ func TestSluiceOnACluster(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) { c.run(t, &s, r) })
 	}
+	t.Run("TLS", func(t *testing.T) { c.speakTLS(t, r) })
 	t.Run("upgrade", func(t *testing.T) { c.upgrade(t, r, current) })
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"testing"
 	"text/tabwriter"
 	"time"
 
@@ -38,7 +39,7 @@ type figures struct {
 	average     float64       // of the client that is farthest off
 	most, least float64       // in any stretch, of all clients together
 	last        float64       // in the last stretch
-	quota       float64       // used up by the client that is farthest off
+	quota       float64       // used up by the client that is farthest off; NaN: there is none
 }
 
 // figure looks at a load from a time on.
@@ -128,6 +129,20 @@ func (p *part) goal() string {
 	return fmt.Sprintf("%.1f to %s", 100*p.least, percent(p.most))
 }
 
+// judge notes what came of a scenario. What a busy machine does not explain fails the
+// test.
+func (r *results) judge(t *testing.T, s *scenario, f *figures, unsent int) {
+	r.lines = append(r.lines, line{s, *f})
+	for _, p := range f.parts(s.goal) {
+		if p.beyond(p.busy) {
+			t.Errorf("%s: %s, and the goal is %s: more than a busy machine explains", p.what, percent(p.got), p.goal())
+		}
+	}
+	if unsent > 0 {
+		t.Errorf("%d calls could not be made: the machine is too slow for this test", unsent)
+	}
+}
+
 // print writes the table.
 func (r *results) print(out io.Writer) {
 	fmt.Fprintf(out, "\ninstalled in %.1f s; first 429 after %.1f s (goal: %.0f s)\n\n", r.installed.Seconds(), r.firstLimited.Seconds(), firstWithin.Seconds())
@@ -149,4 +164,9 @@ func (r *results) print(out io.Writer) {
 	_ = t.Flush() // to the output of a test
 }
 
-func percent(part float64) string { return fmt.Sprintf("%.1f %%", 100*part) }
+func percent(part float64) string {
+	if math.IsNaN(part) {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f %%", 100*part)
+}
