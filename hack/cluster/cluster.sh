@@ -5,7 +5,7 @@
 #
 #   hack/cluster/cluster.sh run NODES COMMAND...   up, run the command, down
 #   hack/cluster/cluster.sh preflight              say what this machine lacks; exits with 3 if it can never do
-#   hack/cluster/cluster.sh install                have Debian install what it lacks
+#   hack/cluster/cluster.sh install                have Debian install what it lacks, and make room for cgroups
 #   hack/cluster/cluster.sh up [NODES]             start 3 nodes, or as many as told
 #   hack/cluster/cluster.sh load ARCHIVE...        give every node these images
 #   hack/cluster/cluster.sh down                   stop all of it; the logs stay
@@ -26,7 +26,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 state=${CLUSTER_DIR:-$root/bin}/sluice-cluster
-for part in common preflight network certificates control-plane nodes; do
+for part in common cgroups preflight network certificates control-plane nodes; do
   # shellcheck source=/dev/null
   source "$here/lib/$part.sh"
 done

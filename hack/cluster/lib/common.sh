@@ -1,4 +1,4 @@
-# Names, addresses, processes and cgroups.
+# Names, addresses and processes.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # 198.18.0.0/15 is set aside for tests of networks (RFC 2544): nothing of the
@@ -11,7 +11,6 @@ bridge=sluice0
 
 parts=(kube-scheduler kube-controller-manager kube-apiserver etcd)
 group=sluice-cluster      # the cgroup of everything that is started here
-controllers=(cpu cpuacct cpuset memory devices freezer blkio pids systemd)
 kube=${KUBEBUILDER_ASSETS:-$root/bin/k8s/$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' "$root/hack/kube/go.mod")}
 
 node_names() { seq -f 'n%.0f' "$1"; }
@@ -44,10 +43,10 @@ END_OF_TEMPLATE"
 # launch NAME CGROUP COMMAND... starts a process that outlives this script. Its
 # process ID is in NAME.pid.
 launch() {
-  local name=$1 cgroup=$2 c
+  local name=$1 cgroup=$2 tree
   shift 2
   (
-    for c in "${controllers[@]}"; do echo "$BASHPID" >"/sys/fs/cgroup/$c/$group/$cgroup/cgroup.procs"; done
+    for tree in "${trees[@]}"; do echo "$BASHPID" >"$tree/$group/$cgroup/cgroup.procs"; done
     exec setsid "$@" >>"$state/log/$name.log" 2>&1 </dev/null
   ) &
   echo $! >"$state/$name.pid"
@@ -76,22 +75,3 @@ ended() {
     ! grep -q '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" 2>/dev/null || return 1
   done
 }
-
-# make_cgroup NAME: a new cpuset has no processors and no memory, and takes no
-# process until it is given some.
-make_cgroup() {
-  local c at up step
-  for c in "${controllers[@]}"; do
-    mkdir -p "/sys/fs/cgroup/$c/$group/$1"
-  done
-  up=/sys/fs/cgroup/cpuset
-  for step in $group ${1//\// }; do
-    at=$up/$step
-    cat "$up/cpuset.cpus" >"$at/cpuset.cpus"
-    cat "$up/cpuset.mems" >"$at/cpuset.mems"
-    up=$at
-  done
-}
-
-cgroups_empty() { [[ -z $(find /sys/fs/cgroup/*/$group -name cgroup.procs -exec cat {} + 2>/dev/null) ]]; }
-remove_cgroups() { find /sys/fs/cgroup/*/$group -depth -type d -exec rmdir {} + 2>/dev/null || true; }

@@ -13,8 +13,14 @@ preflight() {
   if ((${#missing[@]} + ${#never[@]} == 0)); then # without those, the rest cannot be told
     must "CAP_SYS_ADMIN: a container of this machine needs it to mount and to make namespaces" unshare --mount --net --pid --fork true
     for tool in "${controllers[@]}"; do
-      must "cgroup v1 with $tool at /sys/fs/cgroup/$tool: cgroup v2 is not supported yet" test -f "/sys/fs/cgroup/$tool/cgroup.procs"
+      if [[ $unified ]]; then
+        must "the controller $tool in $cgroups/cgroup.controllers" grep -qw "$tool" "$cgroups/cgroup.controllers"
+      else
+        must "cgroup v2 at $cgroups, or v1 with $tool at $cgroups/$tool" test -f "$cgroups/$tool/cgroup.procs"
+      fi
     done
+    for tool in "${trees[@]}"; do must "the right to write to $tool: a container of this machine needs to be privileged" test -w "$tool/cgroup.procs"; done
+    [[ -z $unified ]] || needs "a topmost cgroup that can pass its controllers on, which one with processes cannot: hack/cluster/cluster.sh install moves them one down" may_pass_on
     must "overlay file systems in this kernel" grep -qw overlay /proc/filesystems
     must "bridge and veth devices in this kernel" unshare --net sh -c 'ip link add name try0 type bridge && ip link add name try1 type veth'
     must "address translation in this kernel (iptables -t nat)" unshare --net iptables -t nat -L
@@ -39,8 +45,9 @@ missing_tools() {
   cni_plugins >/dev/null || echo "the CNI plugins bridge, host-local, loopback and portmap in /usr/lib/cni or /opt/cni/bin"
 }
 
-# install has Debian install it.
+# install has Debian install it, and makes room for other cgroups.
 install() {
+  make_room
   [[ -z $(missing_tools) ]] && return
   apt-get update -q
   DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
