@@ -110,6 +110,9 @@ func rows(f *inspect.Finding) (all [][]string) {
 	}
 	if f.Rate != nil {
 		all = append(all, []string{"rate", f.Rate.String()})
+		if f.Sharing != "" {
+			all = append(all, []string{"sharing", f.Sharing})
+		}
 		if f.FirstBurst != "" {
 			all = append(all, []string{"firstBurst", f.FirstBurst})
 		}

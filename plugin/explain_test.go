@@ -32,6 +32,7 @@ spec:
   - name: writes
     when: ["request.method == 'POST'"]
     rate: {requests: 5, per: Day}
+    sharing: Local
     algorithm: FixedWindow
     mode: Shadow
   - name: plan
@@ -103,9 +104,10 @@ shop/storefront/per-client applies, and denies this client
   cost      1 + size(request.query['page'])   1
 
 shop/storefront/writes applies; in Shadow mode: it is counted, and denies nothing
-  when  request.method == 'POST'  true
-  cost  1
-  rate  5 per Day
+  when     request.method == 'POST'  true
+  cost     1
+  rate     5 per Day
+  sharing  Local
 
 shop/storefront/plan applies (descriptor 0)
   key   descriptor['plan']  "gold"

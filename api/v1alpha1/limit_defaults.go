@@ -14,7 +14,14 @@ type LimitDefaults struct {
 	// +optional
 	Mode Mode `json:"mode,omitempty"`
 
-	// FirstBurst of a limit that says none: Full, unless this says Share.
+	// Sharing of a limit that says neither sharing nor firstBurst: Gossip, unless this
+	// says otherwise.
+	//
+	// +optional
+	Sharing Sharing `json:"sharing,omitempty"`
+
+	// FirstBurst of a limit with sharing Gossip that says none: Full, unless this says
+	// Share.
 	//
 	// +optional
 	FirstBurst FirstBurst `json:"firstBurst,omitempty"`
@@ -28,11 +35,23 @@ func (d *LimitDefaults) ModeOf(l *Limit) Mode {
 	return cmp.Or(l.Mode, d.Mode, ModeEnforce)
 }
 
-// FirstBurstOf returns the firstBurst of a limit: its own, or the default. Nil is no
-// defaults.
+// SharingOf returns the sharing of a limit: its own, or the default. A limit that says
+// firstBurst asks for Gossip, as nothing else has that. Nil is no defaults.
+func (d *LimitDefaults) SharingOf(l *Limit) Sharing {
+	if d == nil || l.FirstBurst != "" {
+		d = &LimitDefaults{}
+	}
+	return cmp.Or(l.Sharing, d.Sharing, SharingGossip)
+}
+
+// FirstBurstOf returns the firstBurst of a limit: its own, or the default; none where
+// the sharing of the limit has no such thing. Nil is no defaults.
 func (d *LimitDefaults) FirstBurstOf(l *Limit) FirstBurst {
 	if d == nil {
 		d = &LimitDefaults{}
+	}
+	if l.FirstBurst == "" && d.SharingOf(l) != SharingGossip {
+		return ""
 	}
 	return cmp.Or(l.FirstBurst, d.FirstBurst, FirstBurstFull)
 }

@@ -67,7 +67,8 @@ type LimitStatus struct {
 	// Name of the limit.
 	Name string `json:"name"`
 
-	// ActiveKeys is the number of clients that have used some of their quota.
+	// ActiveKeys is the number of clients that have used some of their quota; of a
+	// limit with sharing Local, those of the enforcer that knows most.
 	ActiveKeys int64 `json:"activeKeys"`
 
 	// AdmittedPerSecond is how many tokens were admitted lately, per second.

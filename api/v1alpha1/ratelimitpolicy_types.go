@@ -118,6 +118,7 @@ type Expression string
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.burst) || self.algorithm == 'TokenBucket'",message="burst belongs to algorithm TokenBucket: remove it, or use TokenBucket"
 // +kubebuilder:validation:XValidation:rule="!(self.rate.per in ['Day', 'Week', 'Month', 'Year']) || self.algorithm == 'FixedWindow'",message="a rate per Day, Week, Month or Year needs algorithm FixedWindow: use it, or a duration such as 24h",fieldPath=".rate.per"
+// +kubebuilder:validation:XValidation:rule="!has(self.firstBurst) || !has(self.sharing) || self.sharing == 'Gossip'",message="firstBurst belongs to sharing Gossip: remove it, or use Gossip"
 // +kubebuilder:validation:XValidation:rule="!has(self.overrides) || has(self.key)",message="overrides pick clients by their key: add key expressions, or remove overrides"
 // +kubebuilder:validation:XValidation:rule="!has(self.overrides) || !has(self.key) || self.overrides.all(o, size(o.key) == size(self.key))",message="the key of each override needs one pattern for each key expression of the limit: use '*' for a part that does not matter"
 // +kubebuilder:validation:XValidation:rule="!has(self.overrides) || self.algorithm == 'TokenBucket' || self.overrides.all(o, !has(o.burst))",message="burst belongs to algorithm TokenBucket: remove it from the overrides, or use TokenBucket"
@@ -191,6 +192,22 @@ type Limit struct {
 	// +optional
 	Mode Mode `json:"mode,omitempty"`
 
+	// Sharing says how the enforcers of the pool count together; Gossip by default,
+	// unless spec.defaults of the pool says otherwise.
+	//
+	// Gossip: all enforcers keep one count for each client. Each decides at once, by
+	// what it has heard of the others, so that no request waits.
+	//
+	// Local: each enforcer counts for itself and tells nobody, so that a pool of N
+	// admits up to N times the rate, and a new enforcer begins with a full bucket. It
+	// is right for what every enforcer has of its own, and where the balancer sends
+	// each client to one enforcer only.
+	//
+	// When a limit's sharing changes, what an enforcer knows to be used stays used.
+	//
+	// +optional
+	Sharing Sharing `json:"sharing,omitempty"`
+
 	// FirstBurst says how much of the burst one enforcer may grant to a client that
 	// the pool has not told it of yet. It matters within the few milliseconds in
 	// which enforcers cannot know of each other; no limiter that decides locally can
@@ -204,7 +221,8 @@ type Limit struct {
 	// is ever admitted, but of a larger burst at one enforcer the rest is denied
 	// until the pool has answered. Use it where a flash must not pass, as on a log-in.
 	//
-	// spec.defaults of the pool may make Share the default.
+	// spec.defaults of the pool may make Share the default. A limit that says firstBurst
+	// is one of sharing Gossip, also where that is not the pool's default.
 	//
 	// +optional
 	FirstBurst FirstBurst `json:"firstBurst,omitempty"`
@@ -240,17 +258,6 @@ type Mode string
 const (
 	ModeEnforce Mode = "Enforce"
 	ModeShadow  Mode = "Shadow"
-)
-
-// FirstBurst says what an enforcer may grant to a client that it has not heard of.
-//
-// +kubebuilder:validation:Enum=Full;Share
-type FirstBurst string
-
-// The values of FirstBurst.
-const (
-	FirstBurstFull  FirstBurst = "Full"
-	FirstBurstShare FirstBurst = "Share"
 )
 
 // Rate is a number of tokens each stretch of time.

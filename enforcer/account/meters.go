@@ -14,6 +14,9 @@ type Meter struct {
 	Variant uint16 // which of its rates
 	Params  decide.Params
 
+	// Local: the counters of this meter are this node's own, and never shared.
+	Local bool
+
 	// Cautious is as in share.NewRule.
 	Cautious bool
 }
@@ -41,9 +44,15 @@ type meterID struct {
 type meterRow struct {
 	id      meterID
 	params  *decide.Params
+	local   bool
 	careful bool
 	rule    share.Rule
 	retired limit.Instant // 0: in use
+}
+
+// is says that the row counts and is shared as a meter wants it.
+func (row *meterRow) is(m *Meter) bool {
+	return *row.params == m.Params && row.local == m.Local && row.careful == m.Cautious
 }
 
 // usageBase keeps what meters that are gone have counted for limits that are
@@ -57,9 +66,13 @@ type usageBase struct {
 	leaving bool
 }
 
-// rule returns how to share the counters of a meter; mu is held.
-func (b *usageBase) rule(p *decide.Params, careful bool) share.Rule {
-	r := share.NewRule(p, b.nodes, b.delay, careful)
+// rule returns how to share the counters of a row: those that are the node's own as
+// one does that is alone. mu is held.
+func (b *usageBase) rule(row *meterRow) share.Rule {
+	if row.local {
+		return share.Rule{}
+	}
+	r := share.NewRule(row.params, b.nodes, b.delay, row.careful)
 	if b.leaving && !r.Alone() {
 		r = r.Leaving()
 	}
@@ -79,7 +92,7 @@ func (s *Store) SetMeters(now limit.Instant, meters []Meter) []Ref {
 	var fresh []int
 	for i := range meters {
 		id := meterID{meters[i].Limit, meters[i].Variant}
-		if ref, ok := old.refs[id]; ok && *old.rows[ref].params == meters[i].Params && old.rows[ref].careful == meters[i].Cautious {
+		if ref, ok := old.refs[id]; ok && old.rows[ref].is(&meters[i]) {
 			refs[i], next.refs[id], stays[ref] = ref, ref, true
 		} else {
 			fresh = append(fresh, i)
@@ -101,10 +114,9 @@ func (s *Store) SetMeters(now limit.Instant, meters []Meter) []Ref {
 		}
 		id := meterID{meters[i].Limit, meters[i].Variant}
 		params := meters[i].Params
-		next.rows[free] = meterRow{
-			id: id, params: &params, careful: meters[i].Cautious,
-			rule: s.base.rule(&params, meters[i].Cautious),
-		}
+		row := &next.rows[free]
+		*row = meterRow{id: id, params: &params, local: meters[i].Local, careful: meters[i].Cautious}
+		row.rule = s.base.rule(row)
 		refs[i], next.refs[id] = Ref(free), Ref(free)
 	}
 	s.meters.Store(next)

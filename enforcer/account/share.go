@@ -30,7 +30,7 @@ func (s *Store) renewRules() {
 	next := &meterTable{rows: append([]meterRow(nil), old.rows...), refs: old.refs}
 	for i := range next.rows {
 		if row := &next.rows[i]; row.params != nil {
-			row.rule = s.base.rule(row.params, row.careful)
+			row.rule = s.base.rule(row)
 		}
 	}
 	s.meters.Store(next)
@@ -41,6 +41,9 @@ func (s *Store) Rule(ref Ref) (*decide.Params, *share.Rule) {
 	row := &s.meters.Load().rows[ref]
 	return row.params, &row.rule
 }
+
+// Local says that the counters of a meter are this node's own.
+func (s *Store) Local(ref Ref) bool { return s.meters.Load().rows[ref].local }
 
 // Shared is how many counters are shared.
 func (s *Store) Shared() int { return int(s.shared.Load()) }
@@ -163,7 +166,7 @@ func (s *Store) Flush(now limit.Instant, max int) bool {
 			max--
 			e := sh.at(s.flush.place)
 			p, r := rulesOf(rows, e.ref())
-			if e.key.IsZero() || e.shared() || p == nil {
+			if e.key.IsZero() || e.shared() || p == nil || r.Alone() {
 				continue
 			}
 			if e.reckon(p, now); e.untold >= 1 {

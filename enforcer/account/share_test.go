@@ -48,23 +48,25 @@ func collect(hand func(limit.Instant, int, func(*share.Counter) bool), now limit
 
 func TestACounterIsSharedOnceTooMuchIsUntold(t *testing.T) {
 	for _, c := range []struct {
-		name     string
-		nodes    int
-		cautious bool
-		take     []limit.Amount // a second apart
-		want     bool
+		name  string
+		nodes int
+		meter account.Meter
+		take  []limit.Amount // a second apart
+		want  bool
 	}{
-		{"a node that is alone shares nothing", 1, false, []limit.Amount{900}, false},
-		{"less than a node's allowance", 10, false, []limit.Amount{9}, false},
-		{"as much", 10, false, []limit.Amount{10}, true},
-		{"what was given back is not gone", 10, false, []limit.Amount{9, -5, 5}, false},
-		{"what leaks in a second is next to nothing", 10, false, []limit.Amount{5, 4}, false},
-		{"it adds up", 10, false, []limit.Amount{5, 6}, true},
-		{"a cautious limit tells the first token", 10, true, []limit.Amount{1}, true},
+		{"a node that is alone shares nothing", 1, account.Meter{}, []limit.Amount{900}, false},
+		{"less than a node's allowance", 10, account.Meter{}, []limit.Amount{9}, false},
+		{"as much", 10, account.Meter{}, []limit.Amount{10}, true},
+		{"what was given back is not gone", 10, account.Meter{}, []limit.Amount{9, -5, 5}, false},
+		{"what leaks in a second is next to nothing", 10, account.Meter{}, []limit.Amount{5, 4}, false},
+		{"it adds up", 10, account.Meter{}, []limit.Amount{5, 6}, true},
+		{"a cautious limit tells the first token", 10, account.Meter{Cautious: true}, []limit.Amount{1}, true},
+		{"a limit of each node's own tells none", 10, account.Meter{Local: true}, []limit.Amount{900, -5, 900}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStore(t, account.Options{})
-			ref := s.SetMeters(start, []account.Meter{{Limit: 1, Params: bucket(1000, limit.Hour, 1000), Cautious: c.cautious}})[0]
+			c.meter.Limit, c.meter.Params = 1, bucket(1000, limit.Hour, 1000)
+			ref := s.SetMeters(start, []account.Meter{c.meter})[0]
 			s.SetPool(c.nodes, delay)
 			now := start
 			for _, cost := range c.take {
@@ -76,6 +78,10 @@ func TestACounterIsSharedOnceTooMuchIsUntold(t *testing.T) {
 			}
 			if got := collect(s.Changed, now, 10, true); len(got) == 1 != c.want {
 				t.Errorf("changed: %v, want %v", got, c.want)
+			}
+			s.Flush(now, 1000) // as a node does that leaves
+			if want := c.want || c.nodes > 1 && !c.meter.Local; s.Shared() == 1 != want {
+				t.Errorf("after a Flush %d counters are shared, want %v", s.Shared(), want)
 			}
 		})
 	}
@@ -348,6 +354,10 @@ func TestTheRuleFollowsThePool(t *testing.T) {
 	cautious := s.SetMeters(start, []account.Meter{{Limit: 1, Params: fast, Cautious: true}})[0]
 	if _, r := s.Rule(cautious); *r != share.NewRule(&fast, 2, delay, true) {
 		t.Errorf("after it became cautious the rule is %+v", r)
+	}
+	local := s.SetMeters(start, []account.Meter{{Limit: 1, Params: fast, Local: true}})[0]
+	if _, r := s.Rule(local); !r.Alone() || !s.Local(local) || s.Local(cautious) {
+		t.Errorf("after it became the node's own the rule is %+v", r)
 	}
 	s.SetPool(1, delay)
 	if !alone() {

@@ -89,22 +89,18 @@ func Document(in Input) Result {
 	in.Cache.sweep()
 	settleDomains(candidates)
 
-	result := Result{
-		Document: &policy.Document{Version: policy.Version, Pool: in.Pool, Policies: make([]policy.Policy, 0, len(candidates))},
-		Outcomes: make(map[types.NamespacedName]Outcome, len(candidates)),
-	}
+	policies, outcomes := make([]policy.Policy, 0, len(candidates)), make(map[types.NamespacedName]Outcome, len(candidates))
 	for _, c := range candidates {
 		if c.version != nil {
 			c.outcome.InForce = c.version.Generation
-			result.Document.Policies = append(result.Document.Policies, *c.version)
+			policies = append(policies, *c.version)
 			if !c.outcome.Accepted() {
 				c.outcome.Message = fmt.Sprintf("%s; generation %d stays in force", c.outcome.Message, c.version.Generation)
 			}
 		}
-		result.Outcomes[c.name] = c.outcome
+		outcomes[c.name] = c.outcome
 	}
-	result.Document.Sort()
-	return result
+	return Result{policy.New(in.Pool, policies), outcomes}
 }
 
 // refused is a policy that may not use the pool: no version of it is enforced, and
@@ -143,7 +139,10 @@ func (in *Input) taken(p *v1alpha1.RateLimitPolicy) string {
 	if d.Mode != "" && slices.ContainsFunc(limits, func(l v1alpha1.Limit) bool { return l.Mode == "" }) {
 		all = append(all, "mode "+string(d.Mode))
 	}
-	if d.FirstBurst != "" && slices.ContainsFunc(limits, func(l v1alpha1.Limit) bool { return l.FirstBurst == "" }) {
+	if d.Sharing != "" && slices.ContainsFunc(limits, func(l v1alpha1.Limit) bool { return l.Sharing == "" && l.FirstBurst == "" }) {
+		all = append(all, "sharing "+string(d.Sharing))
+	}
+	if d.FirstBurst != "" && slices.ContainsFunc(limits, func(l v1alpha1.Limit) bool { return l.FirstBurst == "" && d.FirstBurstOf(&l) != "" }) {
 		all = append(all, "firstBurst "+string(d.FirstBurst))
 	}
 	if len(all) == 0 {

@@ -259,6 +259,46 @@ func TestDefaultsAreForWhatIsLeftOut(t *testing.T) {
 	}
 }
 
+// What a limit says decides which defaults are for it: one never makes it invalid.
+func TestDefaultsOfSharing(t *testing.T) {
+	const taken = "the policy is valid; by the defaults of EnforcerPool edge, limits that do not say otherwise have "
+	local := &v1alpha1.LimitDefaults{Sharing: v1alpha1.SharingLocal, FirstBurst: v1alpha1.FirstBurstShare}
+	for name, tc := range map[string]struct {
+		sharing    v1alpha1.Sharing
+		firstBurst v1alpha1.FirstBurst
+		defaults   *v1alpha1.LimitDefaults
+
+		wantSharing, wantFirstBurst string
+		version                     int
+		message                     string
+	}{
+		"nobody says anything":                  {"", "", nil, "", "Full", 1, "the policy is valid"},
+		"the pool says Local":                   {"", "", local, "Local", "", 2, taken + "sharing Local"},
+		"the limit says Local":                  {"Local", "", nil, "Local", "", 2, "the policy is valid"},
+		"both say Local":                        {"Local", "", local, "Local", "", 2, "the policy is valid"},
+		"the limit says Gossip":                 {"Gossip", "", local, "", "Share", 1, taken + "firstBurst Share"},
+		"a first burst is one of Gossip":        {"", "Full", local, "", "Full", 1, "the policy is valid"},
+		"a first burst and Local are no couple": {"Local", "Full", nil, "", "", 1, "spec.limits[0].firstBurst: firstBurst belongs to sharing Gossip: remove it, or use Gossip"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := resource("a/x", 1, 0, "", good)
+			p.Spec.Limits[0].Sharing, p.Spec.Limits[0].FirstBurst = tc.sharing, tc.firstBurst
+			r := Document(Input{Pool: "edge", Policies: []v1alpha1.RateLimitPolicy{p}, Defaults: tc.defaults})
+			if got := r.Outcomes[types.NamespacedName{Namespace: "a", Name: "x"}].Message; got != tc.message {
+				t.Errorf("message %q, want %q", got, tc.message)
+			}
+			if r.Document.Version != tc.version {
+				t.Errorf("version %d, want %d", r.Document.Version, tc.version)
+			}
+			for _, p := range r.Document.Policies {
+				if l := p.Limits[0]; l.Sharing != tc.wantSharing || l.FirstBurst != tc.wantFirstBurst {
+					t.Errorf("sharing %q and firstBurst %q, want %q and %q", l.Sharing, l.FirstBurst, tc.wantSharing, tc.wantFirstBurst)
+				}
+			}
+		})
+	}
+}
+
 func TestManyFaultsAreCounted(t *testing.T) {
 	p := resource("a/x", 1, 0, "", wrong)
 	for range 15 {
@@ -289,6 +329,7 @@ spec:
     - {key: ["*", "*"], deny: true}
   - {name: plain, algorithm: FixedWindow, rate: {requests: 1, per: Day}}
   - {name: bare, rate: {requests: 1, per: 1s}}
+  - {name: own, rate: {requests: 1, per: 1s}, sharing: Local}
 `
 	var p v1alpha1.RateLimitPolicy
 	if err := yaml.UnmarshalStrict([]byte(text), &p); err != nil {
@@ -308,6 +349,7 @@ spec:
 			},
 			{Name: "plain", Algorithm: policy.FixedWindow, Rate: policy.Rate{Requests: 1, Per: "Day"}, Mode: policy.Enforce, FirstBurst: policy.Full},
 			{Name: "bare", Algorithm: policy.TokenBucket, Rate: policy.Rate{Requests: 1, Per: "1s"}, Mode: policy.Enforce, FirstBurst: policy.Full},
+			{Name: "own", Algorithm: policy.TokenBucket, Rate: policy.Rate{Requests: 1, Per: "1s"}, Mode: policy.Enforce, Sharing: "Local"},
 		},
 	}
 	if diff := cmp.Diff(want, Policy(&p, nil)); diff != "" {

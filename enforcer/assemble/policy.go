@@ -32,6 +32,9 @@ func limitOf(l *v1alpha1.Limit, defaults *v1alpha1.LimitDefaults) policy.Limit {
 		Algorithm: string(l.Algorithm), Rate: rateOf(l.Rate),
 		Mode: string(defaults.ModeOf(l)), FirstBurst: string(defaults.FirstBurstOf(l)),
 	}
+	if s := defaults.SharingOf(l); s != v1alpha1.SharingGossip {
+		out.Sharing = string(s)
+	}
 	if out.Algorithm == "" {
 		out.Algorithm = policy.TokenBucket
 	}

@@ -59,11 +59,12 @@ func (c counters) Reset(limit.Instant) {
 	c.store.Reset()
 }
 
-// ref finds the meter of a peer's counter. One of a limit that a request brought
+// ref finds the meter of a peer's counter; none where this node counts for itself,
+// which a peer may not know yet, or no longer. One of a limit that a request brought
 // along is made if need be.
 func (c counters) ref(now limit.Instant, id uint64, variant uint16) (account.Ref, bool) {
 	if ref, ok := c.store.Ref(id, variant); ok {
-		return ref, true
+		return ref, !c.store.Local(ref)
 	}
 	if r, ok := rateNamed(id, variant); ok {
 		return c.addOwnLocked(now, r)

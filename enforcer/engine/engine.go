@@ -103,7 +103,10 @@ func (e *Engine) SetPolicy(now limit.Instant, snapshot *policy.Snapshot) {
 	defer e.mu.Unlock()
 	meters := make([]account.Meter, len(snapshot.Meters))
 	for i, m := range snapshot.Meters {
-		meters[i] = account.Meter{Limit: m.Limit, Variant: m.Variant, Params: m.Params, Cautious: m.Cautious}
+		meters[i] = account.Meter{
+			Limit: m.Limit, Variant: m.Variant, Params: m.Params,
+			Local: m.Sharing == policy.Local, Cautious: m.Cautious,
+		}
 	}
 	e.force.Store(&force{
 		snapshot: snapshot, meters: meters, refs: e.setMetersLocked(now, meters),

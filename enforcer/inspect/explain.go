@@ -35,6 +35,9 @@ type Finding struct {
 	CostFrom string    `json:"costFrom,omitempty"`
 	Shadow   bool      `json:"shadow,omitempty"` // it never denies
 
+	// Sharing is Local where each enforcer counts for itself.
+	Sharing string `json:"sharing,omitempty"`
+
 	// FirstBurst is Share where each enforcer begins with its share of the burst.
 	FirstBurst string `json:"firstBurst,omitempty"`
 }
@@ -92,7 +95,11 @@ func findingOf(s *policy.Snapshot, f *match.Finding) Finding {
 	}
 	if c := f.Charge; c != nil {
 		out.Applies, out.Rate, out.Cost = true, rateOf(c.Quota), int64(c.Cost)
-		if s.Meters[f.Limit.Meter].Cautious {
+		meter := &s.Meters[f.Limit.Meter]
+		if meter.Sharing != policy.Gossip {
+			out.Sharing = meter.Sharing.String()
+		}
+		if meter.Cautious {
 			out.FirstBurst = policy.Share
 		}
 		if f.Limit.Cost != nil {

@@ -18,9 +18,12 @@ import (
 	"slices"
 )
 
-// Version is the version of the wire form. A reader refuses a higher one, and
-// ignores fields that it does not know.
-const Version = 1
+// Version is the highest version of the wire form. A reader refuses a document of a
+// higher one than it knows, and ignores fields that it does not know: so a field
+// without which a limit would be counted otherwise than asked comes with a version.
+//
+// Version 2 has Limit.Sharing.
+const Version = 2
 
 // MaxDocument is the largest document that Decode accepts, in bytes of JSON.
 const MaxDocument = 64 << 20
@@ -54,8 +57,11 @@ type Limit struct {
 	Cost      string   `json:"cost,omitempty"`  // empty: the request's own cost
 	Mode      string   `json:"mode,omitempty"`  // empty: Enforce
 
+	// Sharing is Local; empty: Gossip.
+	Sharing string `json:"sharing,omitempty"`
+
 	// FirstBurst is what an enforcer may grant to a client that it has not heard of:
-	// Full, or Share; empty: Full.
+	// Full, or Share; empty: Full. It goes with Gossip only.
 	FirstBurst string `json:"firstBurst,omitempty"`
 
 	Overrides []Override `json:"overrides,omitempty"`
@@ -97,9 +103,26 @@ func (p *Policy) Compare(o *Policy) int {
 // String returns namespace/name.
 func (p *Policy) String() string { return p.Namespace + "/" + p.Name }
 
-// Sort puts the policies into their canonical order.
-func (d *Document) Sort() {
+// New returns the document of a pool with these policies, in canonical order, in the
+// lowest version that says them. So enforcers of an earlier release go on with a pool
+// until it uses what they do not know.
+func New(pool string, policies []Policy) *Document {
+	d := &Document{Version: 1, Pool: pool, Policies: policies}
 	slices.SortFunc(d.Policies, func(a, b Policy) int { return a.Compare(&b) })
+	for i := range d.Policies {
+		for j := range d.Policies[i].Limits {
+			d.Version = max(d.Version, d.Policies[i].Limits[j].version())
+		}
+	}
+	return d
+}
+
+// version returns the lowest version that has all fields which the limit uses.
+func (l *Limit) version() int {
+	if l.Sharing != "" {
+		return 2
+	}
+	return 1
 }
 
 // Digests identify what a document says, as far as its reader knows the fields: one

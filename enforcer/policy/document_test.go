@@ -44,27 +44,29 @@ func TestWhatIsNoDocument(t *testing.T) {
 	}
 }
 
-// testdata/document.json says everything, as released managers do: enforcers of the
-// next release, and of the one before, must find it where it was. A new field is added
-// to the file; one that is there stays.
+// The files of testdata say everything that there is in a version, as released managers
+// do: enforcers of the next release, and of the one before, must find it where it was.
+// A new field is added to the file of its version; one that is there stays.
 func TestTheReleasedFormStays(t *testing.T) {
-	text, err := os.ReadFile("testdata/document.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := policy.Decode(zip(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := json.MarshalIndent(d, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(text), string(again)+"\n"); diff != "" {
-		t.Errorf("read and written again (-released +now):\n%s", diff)
-	}
-	if _, err := policy.Compile(d); err != nil {
-		t.Errorf("it does not compile any more: %v", err)
+	for version, file := range map[int]string{1: "testdata/document.json", 2: "testdata/document-2.json"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := policy.Decode(zip(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := json.MarshalIndent(policy.New(read.Pool, read.Policies), "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(text), string(again)+"\n"); diff != "" || read.Version != version {
+			t.Errorf("version %d, read and written again (-released +now):\n%s", read.Version, diff)
+		}
+		if _, err := policy.Compile(read); err != nil {
+			t.Errorf("%s does not compile any more: %v", file, err)
+		}
 	}
 }
 
@@ -99,7 +101,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"version":1,"pool":"default","policies":[{"namespace":"shop","name":"web","generation":3,"domain":"web","limits":[{"name":"l","when":["request.method == 'GET'"],"key":["request.headers['x-api-key']"],"algorithm":"TokenBucket","rate":{"requests":10,"per":"1s"},"burst":20,"cost":"2","overrides":[{"key":["a*"],"rate":{"requests":1,"per":"1h"}},{"key":["b"],"unlimited":true},{"key":["*"],"deny":true}]}]}]}`))
 	f.Add([]byte(`{"version":1,"policies":[{"domain":"d","limits":[{"name":"l","key":["descriptor['x']"],"algorithm":"FixedWindow","rate":{"requests":1,"per":"Month"},"mode":"Shadow"}]}]}`))
 	f.Add([]byte(`{"version":1,"policies":[{"limits":[{"algorithm":"SlidingWindow","rate":{"requests":1000000001,"per":"8785h"}}]}]}`))
-	f.Add([]byte(`{"version":2}`))
+	f.Add([]byte(`{"version":2,"policies":[{"domain":"d","limits":[{"name":"l","algorithm":"TokenBucket","rate":{"requests":1,"per":"1s"},"sharing":"Local"},{"name":"m","sharing":"Local","firstBurst":"Full"}]}]}`))
+	f.Add([]byte(`{"version":3}`))
 	f.Add(zip([]byte(`{"version":1}`)))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		_, _ = policy.Decode(text)

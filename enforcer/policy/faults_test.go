@@ -40,6 +40,13 @@ func TestFaultsNameTheirField(t *testing.T) {
 		"an unknown first burst": {
 			func(p *policy.Policy) { p.Limits[0].FirstBurst = "Half" }, []string{`spec.limits[0].firstBurst: "Half": use Full or Share`},
 		},
+		"an unknown sharing": {
+			func(p *policy.Policy) { p.Limits[0].Sharing = "Global" }, []string{`spec.limits[0].sharing: "Global": use Gossip or Local`},
+		},
+		"a first burst of what is not shared": {
+			func(p *policy.Policy) { p.Limits[0].Sharing, p.Limits[0].FirstBurst = "Local", policy.Share },
+			[]string{"spec.limits[0].firstBurst: firstBurst belongs to sharing Gossip: remove it, or use Gossip"},
+		},
 		"an unknown algorithm": {
 			func(p *policy.Policy) { p.Limits[0].Algorithm = "Magic" }, []string{`spec.limits[0].algorithm: "Magic": use TokenBucket, SlidingWindow or FixedWindow`},
 		},

@@ -56,8 +56,11 @@ type Meter struct {
 	// Params says how to count.
 	Params decide.Params
 
-	// Cautious: an enforcer grants no more than its share of the burst to a client
-	// that it has not heard of.
+	// Sharing says how the enforcers of the pool count together.
+	Sharing Sharing
+
+	// Cautious, of Gossip only: an enforcer grants no more than its share of the burst
+	// to a client that it has not heard of.
 	Cautious bool
 
 	// Quota is what a client is told of it.

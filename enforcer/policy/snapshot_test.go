@@ -49,6 +49,23 @@ func TestASnapshotHasAMeterForEachRate(t *testing.T) {
 	}
 }
 
+func TestEachMeterSaysHowItIsShared(t *testing.T) {
+	for written, want := range map[string]policy.Sharing{"": policy.Gossip, "Gossip": policy.Gossip, "Local": policy.Local} {
+		l := plain().Limits[0]
+		l.Sharing = written
+		l.Overrides = []policy.Override{{Key: []string{"a"}, Rate: &policy.Rate{Requests: 20, Per: "1m"}}}
+		s, err := policy.Compile(document(l))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range s.Meters {
+			if m.Sharing != want {
+				t.Errorf("sharing %q, variant %d: %s, want %s", written, m.Variant, m.Sharing, want)
+			}
+		}
+	}
+}
+
 func TestALimitKeepsItsIdentity(t *testing.T) {
 	id := func(namespace, name, l string, generation int64) uint64 {
 		return policy.LimitID(&policy.Policy{Namespace: namespace, Name: name, Generation: generation}, &policy.Limit{Name: l, Rate: policy.Rate{Requests: generation}})

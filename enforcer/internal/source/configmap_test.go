@@ -30,8 +30,7 @@ func document(requests int64, policies int) *policy.Document {
 			Limits: []policy.Limit{{Name: "all", Algorithm: policy.TokenBucket, Rate: policy.Rate{Requests: requests, Per: "1s"}}},
 		})
 	}
-	d.Sort()
-	return d
+	return policy.New(d.Pool, d.Policies)
 }
 
 // publish writes a document as the manager does, chunks first, and returns the
