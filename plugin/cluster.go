@@ -136,7 +136,7 @@ func (c *cluster) enforcers(ctx context.Context, pool string) ([]enforcer, error
 	}
 	all := c.pods(endpoints.Items)
 	if len(all) == 0 {
-		return nil, fmt.Errorf("EnforcerPool %s/%s has no ready enforcer: look at the pods behind Service %s", c.pools, pool, p.Service())
+		return nil, fmt.Errorf("EnforcerPool %s/%s has no pod that is ready: look at the EndpointSlices of Service %s, or name an enforcer with --enforcer", c.pools, pool, p.Service())
 	}
 	return all, nil
 }

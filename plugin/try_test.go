@@ -93,7 +93,7 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 	refuses(t, o, plugin.Try{Question: ask("other", requestjson.Request{})}, "RateLimitPolicy shop/other: 404 Not Found")
 	refuses(t, o, plugin.Try{}, "say which limits to ask about: name a policy, or a --domain")
 	s.answers["GET "+podsPath] = `{"items": []}`
-	refuses(t, o, web, "EnforcerPool sluice-system/default has no ready enforcer: look at the pods behind Service mine")
+	refuses(t, o, web, "EnforcerPool sluice-system/default has no pod that is ready: look at the EndpointSlices of Service mine, or name an enforcer with --enforcer")
 	refuses(t, plugin.Options{Kubeconfig: "/nowhere"}, web, "or ask enforcers themselves with --enforcer URL")
 }
 

@@ -107,7 +107,7 @@ const guide = `
 Everything runs on this machine. In another terminal:
 
   cd {root}
-  export KUBECONFIG={kubeconfig} PATH={kubectl}:$PATH
+  export KUBECONFIG={kubeconfig} PATH={root}/bin:{kubectl}:$PATH
 
   # The policy, and what its status says:
   kubectl get rlp -A
@@ -117,6 +117,11 @@ Everything runs on this machine. In another terminal:
   for i in $(seq 8); do for enforcer in {enforcers}; do
     curl -s -o /dev/null -w "%{http_code} from $enforcer\n" -H 'X-Api-Key: alice' http://$enforcer/v1/auth/{domain}
   done; done
+
+  # Which limits apply to a request, and what a client has left. In a cluster there are pods
+  # to ask; here one enforcer is named:
+  kubectl sluice explain {policy} -n {namespace} -H 'X-Api-Key: alice' --enforcer http://{admin}
+  kubectl sluice keys {policy} per-client -n {namespace} --key alice --enforcer http://{admin}
 
   # Change the rate, and see it enforced everywhere:
   sed 's/requests: 10/requests: 3/; s/burst: 10/burst: 3/' {sample} | kubectl apply -f -
@@ -150,6 +155,7 @@ func printGuide(s *stage, w *whole) error {
 		"{domain}", sampleDomain,
 		"{sample}", sampleFile,
 		"{enforcers}", strings.Join(each(w.pool, func(e *enforcer) string { return e.http }), " "),
+		"{admin}", w.pool[0].admin,
 		"{pause}", comeBack.String(),
 		"{dir}", s.dir,
 	).Replace(guide))
