@@ -69,8 +69,8 @@ func newIssuer(t *testing.T) *issuer {
 	return &issuer{a, a.Issue("envoy")}
 }
 
-// speakTLS asks a pool by TLS whatever can be asked, and replaces under load the
-// certificate, its authority, and the authority of the proxies.
+// speakTLS asks a pool by TLS whatever can be asked, and replaces under load all that is
+// secret: the certificate, its authority, that of the proxies, and the key of gossip.
 func (c *cluster) speakTLS(t *testing.T, r *results) {
 	ctx, before, after := t.Context(), newIssuer(t), newIssuer(t)
 	c.certify(t, before, before.PEM)
@@ -84,8 +84,11 @@ func (c *cluster) speakTLS(t *testing.T, r *results) {
 	show := func(i *issuer) { shows.Store(new(i.proxy.TLS(t))) }
 	trusting.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return shows.Load(), nil }
 	show(before)
-	replace := scenario{"certificates replaced", unnoticed, func(ctx context.Context, c *cluster) error {
+	replace := scenario{"secrets replaced", unnoticed, func(ctx context.Context, c *cluster) error {
 		c.certify(t, after, slices.Concat(before.PEM, after.PEM))
+		if err := kubectl(ctx, "patch", "epool/tls", "-n", system, "--type=merge", "-p", `{"spec": {"gossipKeyRotation": "e2e"}}`); err != nil {
+			return err
+		}
 		_, err := eventually(ctx, "every enforcer has the new certificates", func() error {
 			for i := range pods {
 				if _, err := overTLS(ctx, &pods[i], httpPort, decision, after.Client(tlsServerName, after.proxy)); err != nil {
@@ -95,7 +98,7 @@ func (c *cluster) speakTLS(t *testing.T, r *results) {
 			return nil
 		})
 		show(after)
-		return err
+		return errors.Join(err, kubectl(ctx, "wait", "--for=jsonpath={.status.gossipKeyRotation}=e2e", "epool/tls", "-n", system, "--timeout=90s"))
 	}}
 	proxies := &cluster{c.Clientset, watchEndpoints(t, c.Clientset, ofTLSPool, credentials.NewTLS(trusting))}
 	if err := proxies.awaitReady(ctx, len(pods)); err != nil {
@@ -172,7 +175,7 @@ func (c *cluster) unchanged(t *testing.T, before []corev1.Pod) {
 	for i := range before {
 		now, err := c.CoreV1().Pods(system).Get(t.Context(), before[i].Name, metav1.GetOptions{})
 		if err != nil || now.UID != before[i].UID || now.Status.ContainerStatuses[0].RestartCount > 0 {
-			t.Errorf("%s has gone or has started again (%v): certificates are taken up without that", before[i].Name, err)
+			t.Errorf("%s has gone or has started again (%v): secrets are taken up without that", before[i].Name, err)
 		}
 	}
 }
