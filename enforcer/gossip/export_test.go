@@ -147,3 +147,11 @@ func (s Seed) Tag() uint32 { return s.tag() }
 
 // Life tells one start of a node from another.
 func (n *Node) Life() uint64 { return n.life }
+
+// Numbers is a set of peers by their number.
+type Numbers struct{ n numbers }
+
+// Add puts a number into the set, and Each hands over all and keeps those for which f
+// says true.
+func (s *Numbers) Add(number int32)                { s.n.add(number) }
+func (s *Numbers) Each(f func(int32) (stays bool)) { s.n.each(f) }

@@ -63,6 +63,9 @@ type sent struct {
 
 // depart notes a frame with entries that is sent now.
 func (p *peer) depart(now limit.Instant) {
+	if p.flights == nil {
+		p.flights = new([window]flight)
+	}
 	f := &p.flights[p.seq%window]
 	f.seq, f.at = p.seq, now
 	f.entries, p.boarding = p.boarding, f.entries[:0]
@@ -71,6 +74,9 @@ func (p *peer) depart(now limit.Instant) {
 // landed takes an acknowledgement, and hands over what was in frames that are
 // lost.
 func (p *peer) landed(now limit.Instant, r receipt, lost func(sent)) {
+	if p.flights == nil {
+		return
+	}
 	for i := range p.flights {
 		f := &p.flights[i]
 		switch {
@@ -83,14 +89,24 @@ func (p *peer) landed(now limit.Instant, r receipt, lost func(sent)) {
 	}
 }
 
-// overdue hands over what was in frames that have not been heard of for too long.
-func (p *peer) overdue(now limit.Instant, lost func(sent)) {
+// overdue hands over what was in frames that have not been heard of for too long, and
+// says whether there are others that have not.
+func (p *peer) overdue(now limit.Instant, lost func(sent)) (flying bool) {
+	if p.flights == nil {
+		return false
+	}
 	for i := range p.flights {
-		if f := &p.flights[i]; len(f.entries) > 0 && now.Sub(f.at) >= lostAfter {
+		f := &p.flights[i]
+		switch {
+		case len(f.entries) == 0:
+		case now.Sub(f.at) >= lostAfter:
 			p.way.lost(now, f.at)
 			f.lose(lost)
+		default:
+			flying = true
 		}
 	}
+	return flying
 }
 
 func (f *flight) lose(lost func(sent)) {

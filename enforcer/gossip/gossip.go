@@ -137,6 +137,8 @@ type Node struct {
 
 	peers     []*peer // the other nodes, by number - 1; nil where one is gone
 	byAddr    map[string]*peer
+	filling   numbers // of peers that may have a frame which is being filled
+	watched   numbers // of peers that may owe an acknowledgement, or are owed one
 	ring      ring.Ring
 	view      uint32 // of the pool, for share.HomeRef
 	disturbed int    // Sweeps until every counter was looked at since view changed

@@ -36,12 +36,12 @@ type peer struct {
 	out     writer        // the frame of counts that is being filled, if it has entries
 	sendAt  limit.Instant // when to send it at the latest
 
-	seq      uint32         // of the last frame with entries
-	boarding []sent         // entries of the frame that is being filled
-	flights  [window]flight // by seq
-	received receipt        // of its frames
-	ackAt    limit.Instant  // when to say so at the latest; 0: nothing new to say
-	unacked  int            // frames since it was said
+	seq      uint32          // of the last frame with entries
+	boarding []sent          // entries of the frame that is being filled
+	flights  *[window]flight // by seq; nil before the first one
+	received receipt         // of its frames
+	ackAt    limit.Instant   // when to say so at the latest; 0: nothing new to say
+	unacked  int             // frames since it was said
 }
 
 // greet tells peers the name and the seed of this node.
@@ -99,15 +99,17 @@ func (n *Node) hear(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 
 // watch sends what was lost again, and acknowledges what came.
 func (n *Node) watch(now limit.Instant, out Outbox) {
-	for _, p := range n.peers {
+	n.watched.each(func(number int32) (stays bool) {
+		p := n.byNumber(number)
 		if p == nil {
-			continue
+			return false
 		}
-		p.overdue(now, func(e sent) { n.lost(now, p, e) })
+		flying := p.overdue(now, func(e sent) { n.lost(now, p, e) })
 		if p.ackAt != 0 && now >= p.ackAt {
 			n.acknowledge(now, p, out)
 		}
-	}
+		return flying || p.ackAt != 0
+	})
 }
 
 // arrived notes a frame of counts, and says whether it is new.
@@ -122,6 +124,7 @@ func (n *Node) arrived(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 	p.received.note(f.seq)
 	if p.ackAt == 0 {
 		p.ackAt = now.Add(ackWait)
+		n.watched.add(p.number)
 	}
 	if p.unacked++; p.unacked >= ackEvery {
 		n.acknowledge(now, p, out)
@@ -154,6 +157,7 @@ func (n *Node) room(now limit.Instant, p *peer, out Outbox, e sent, wait limit.S
 		n.begin(&p.out, kindCounts)
 		p.sendAt = limit.Never
 		p.out.acknowledge(p.received)
+		n.filling.add(p.number)
 	}
 	p.sendAt = min(p.sendAt, now.Add(wait))
 	p.boarding = append(p.boarding, e)
@@ -161,11 +165,13 @@ func (n *Node) room(now limit.Instant, p *peer, out Outbox, e sent, wait limit.S
 
 // flush sends every frame that has entries, unless they can wait for others.
 func (n *Node) flush(now limit.Instant, out Outbox) {
-	for _, p := range n.peers {
+	n.filling.each(func(number int32) (stays bool) {
+		p := n.byNumber(number)
 		if p != nil && p.out.entries > 0 && (now >= p.sendAt || n.leaving) {
 			n.sendCounts(now, p, out)
 		}
-	}
+		return p != nil && p.out.entries > 0
+	})
 }
 
 func (n *Node) sendCounts(now limit.Instant, p *peer, out Outbox) {
@@ -174,6 +180,7 @@ func (n *Node) sendCounts(now limit.Instant, p *peer, out Outbox) {
 	p.out.depart(now)
 	p.ackAt, p.unacked = 0, 0
 	p.depart(now)
+	n.watched.add(p.number)
 	n.send(now, p, &p.out, out)
 }
 

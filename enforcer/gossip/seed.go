@@ -53,7 +53,7 @@ func (n *Node) agree(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 	n.homes = newHomes(n.homes.max)
 	for _, q := range n.peers {
 		if q != nil {
-			q.out.entries, q.boarding, q.flights = 0, nil, [window]flight{}
+			q.out.entries, q.boarding, q.flights = 0, nil, nil
 			q.serving = serving{number: q.serving.number}
 			q.pull = pull{number: q.pull.number}
 			q.greetAt, q.settled = now, false

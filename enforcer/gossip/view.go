@@ -88,6 +88,8 @@ func (n *Node) SetView(now limit.Instant, v View) {
 func (n *Node) number(p *peer) {
 	n.peers = append(n.peers, p)
 	p.number = int32(len(n.peers))
+	n.filling.add(p.number) // what a restarted node had not been told yet
+	n.watched.add(p.number)
 }
 
 // renumber makes a peer another node: it has been restarted, so what it counts
@@ -105,7 +107,10 @@ func (n *Node) renumber(now limit.Instant, p *peer) {
 func (n *Node) rebuild(now limit.Instant) {
 	alive, reached := 1, 1
 	nodes := make([]ring.Node, 0, len(n.byAddr)+1)
-	for _, p := range n.byAddr {
+	for _, p := range n.peers {
+		if p == nil {
+			continue
+		}
 		if p.State != Unreachable {
 			reached++
 		}
