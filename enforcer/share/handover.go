@@ -41,6 +41,31 @@ func (h *Home) HandOver(p *decide.Params, r *Rule, now limit.Instant) Report {
 	return Report{Taken: h.Late(), Level: s.Level, OthersRate: s.Rate, OthersDemand: s.Demand, Register: true, HandOver: true}
 }
 
+// Seed makes use of what this node itself believes of the counter whose home it has
+// become: it may have a copy of the former home's.
+func (h *Home) Seed(p *decide.Params, r *Rule, l *Local, s decide.State, now limit.Instant) {
+	h.SeedBut(p, r, l, s, now, 0)
+}
+
+// SeedBut does the same, but for untold tokens that this node is going to report.
+func (h *Home) SeedBut(p *decide.Params, r *Rule, l *Local, s decide.State, now limit.Instant, untold int64) {
+	level := h.level(p, now)
+	h.Recall(p, s)
+	if !h.handed {
+		h.setLevel(p, r, min(level, l.level(p, r, s, now)-r.slack+float64(untold)), now)
+	}
+	h.othersRate, h.othersDmnd = l.rate+l.admitRate(now), l.demand+l.asked.rate(now)
+}
+
+// Recall takes over from the state of this node when the tokens of a sliding window were
+// taken, and how many, as long as nothing is known here: else what others tell next would
+// seem to be taken now, and stay away for a whole window.
+func (h *Home) Recall(p *decide.Params, s decide.State) {
+	if p.Algorithm() == decide.Sliding && h.state == (decide.State{}) {
+		h.state = s
+	}
+}
+
 // takeOver makes use of a hand-over: the former home knew better, but for what this
 // one was told already. Those who take from the counter go on while they come to know
 // whom to tell.

@@ -84,3 +84,37 @@ func TestALateHandOverKnowsWhatWasToBeExpected(t *testing.T) {
 		})
 	}
 }
+
+// What was taken from a sliding window comes back when it was taken long enough ago, and
+// not a whole window after the counter got another home.
+func TestANewHomeKnowsWhenAWindowWasUsed(t *testing.T) {
+	p := must(decide.SlidingWindow(300, limit.Second))
+	var used decide.State
+	for i := range 300 {
+		used = p.Debit(used, start.Add(-limit.Second+limit.Span(i)*limit.Second/300), 1)
+	}
+	handOver := share.Report{Level: 0, HandOver: true, Register: true}
+	register := share.Report{Taken: 300, Level: 0, Era: 1, Register: true}
+	for name, begin := range map[string]func(b *books){
+		"handed over": func(b *books) {
+			b.Recall(&b.params, used)
+			b.apply(start, 1, 1, handOver)
+		},
+		"not handed over": func(b *books) {
+			b.Seed(&b.params, &b.rule, &share.Local{}, used, start)
+			b.apply(start, 1, 1, register)
+		},
+		"handed over after somebody registered": func(b *books) {
+			b.Seed(&b.params, &b.rule, &share.Local{}, used, start)
+			b.apply(start, 1, 1, register)
+			b.apply(start, 2, 1, handOver)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBooks(p, 3, start.Add(25*limit.Millisecond))
+			begin(b)
+			near(t, "the level", b.level(start), 0, 1e-6)
+			near(t, "the level half a second later", b.level(start.Add(limit.Second/2)), 150, 5)
+		})
+	}
+}

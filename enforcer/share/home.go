@@ -112,20 +112,6 @@ func NewHome(r *Rule, now, ready limit.Instant) *Home {
 // handOverTime is how long after it was made a Home may learn from the one before.
 const handOverTime = limit.Second
 
-// Seed makes use of what this node itself believes of the counter whose home it has
-// become: it may have a copy of the former home's.
-func (h *Home) Seed(p *decide.Params, r *Rule, l *Local, s decide.State, now limit.Instant) {
-	h.SeedBut(p, r, l, s, now, 0)
-}
-
-// SeedBut does the same, but for untold tokens that this node is going to report.
-func (h *Home) SeedBut(p *decide.Params, r *Rule, l *Local, s decide.State, now limit.Instant, untold int64) {
-	if level := l.level(p, r, s, now) - r.slack + float64(untold); level < h.level(p, now) && !h.handed {
-		h.setLevel(p, r, level, now)
-	}
-	h.othersRate, h.othersDmnd = l.rate+l.admitRate(now), l.demand+l.asked.rate(now)
-}
-
 // settle lets the lines go on until now.
 func (h *Home) settle(p *decide.Params, r *Rule, now limit.Instant) {
 	if now <= h.at {
