@@ -1,7 +1,17 @@
-// Package ring answers which node is responsible for a key: by rendezvous
-// hashing (highest random weight; Thaler and Ravishankar, 1998), so that every
-// node comes to the same answer on its own, and a node that comes or goes moves
-// only the keys that it gets or had.
+// Package ring answers which node is responsible for a key. Every node comes to the
+// same answer on its own, and a node that comes or goes moves the keys that it gets
+// or had, and hardly any others. There are two answers:
+//
+// A Ring has the home of a key, which counts what others took. It asks at most
+// MaxOwners nodes of a large pool, by rendezvous hashing (highest random weight;
+// Thaler and Ravishankar, 1998), is made in no time and looked up in that of a hash
+// for each of those. Take it where something is asked once in a while for each key.
+//
+// A Table has the owner of a key, who alone may hand out its tokens. All nodes own
+// keys, none many more than others; the successor, which has a copy, is in another
+// zone; and a look-up takes three nanoseconds for any number of nodes. It takes
+// milliseconds to make. Take it where every request asks, or a node's memory has to
+// shrink as the pool grows.
 package ring
 
 import (
