@@ -42,6 +42,7 @@ func slimLimit(l *v1alpha1.Limit) {
 	intern(&l.Algorithm)
 	intern(&l.Mode)
 	intern(&l.Sharing)
+	intern(&l.OnUnreachable)
 	intern(&l.FirstBurst)
 	intern(&l.Rate.Per)
 	for _, expressions := range [][]v1alpha1.Expression{l.When, l.Key} {

@@ -15,7 +15,7 @@ func TestSlimTakesNothingThatIsRead(t *testing.T) {
 	p.Annotations = map[string]string{"team": "shop"}
 	p.Spec.Limits[0] = v1alpha1.Limit{
 		Name: "a", When: []v1alpha1.Expression{"true"}, Key: []v1alpha1.Expression{"request.path"},
-		Algorithm: v1alpha1.AlgorithmTokenBucket, Mode: v1alpha1.ModeShadow, Sharing: v1alpha1.SharingLocal, Rate: v1alpha1.Rate{Requests: 1, Per: "1s"},
+		Algorithm: v1alpha1.AlgorithmTokenBucket, Mode: v1alpha1.ModeShadow, Sharing: v1alpha1.SharingExact, OnUnreachable: v1alpha1.OnUnreachableDeny, Rate: v1alpha1.Rate{Requests: 1, Per: "1s"},
 		Overrides: []v1alpha1.Override{{Key: []v1alpha1.KeyPattern{"*"}, Rate: &v1alpha1.Rate{Requests: 2, Per: "1m"}}, {Key: []v1alpha1.KeyPattern{"b"}}},
 	}
 	p.Status = policyStatus(p, policyFacts{poolExists: true, outcome: accepted(3), enforcers: runs(3, 2)}, day)

@@ -110,11 +110,10 @@ func rows(f *inspect.Finding) (all [][]string) {
 	}
 	if f.Rate != nil {
 		all = append(all, []string{"rate", f.Rate.String()})
-		if f.Sharing != "" {
-			all = append(all, []string{"sharing", f.Sharing})
-		}
-		if f.FirstBurst != "" {
-			all = append(all, []string{"firstBurst", f.FirstBurst})
+		for _, row := range [][]string{{"sharing", f.Sharing}, {"onUnreachable", f.OnUnreachable}, {"firstBurst", f.FirstBurst}} {
+			if row[1] != "" {
+				all = append(all, row)
+			}
 		}
 	}
 	return all

@@ -38,6 +38,7 @@ spec:
   - name: plan
     key: ["descriptor['plan']"]
     rate: {requests: 1, per: 1s}
+    sharing: Exact
 ---
 apiVersion: sluice.dev/v1alpha1
 kind: RateLimitPolicy
@@ -110,9 +111,11 @@ shop/storefront/writes applies; in Shadow mode: it is counted, and denies nothin
   sharing  Local
 
 shop/storefront/plan applies (descriptor 0)
-  key   descriptor['plan']  "gold"
-  cost  1
-  rate  1 per 1s
+  key            descriptor['plan']  "gold"
+  cost           1
+  rate           1 per 1s
+  sharing        Exact
+  onUnreachable  LocalShare
 
 3 of 3 limits of domain storefront apply.
 `,

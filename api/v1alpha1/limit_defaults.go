@@ -20,6 +20,12 @@ type LimitDefaults struct {
 	// +optional
 	Sharing Sharing `json:"sharing,omitempty"`
 
+	// OnUnreachable of a limit with sharing Exact that says none: LocalShare, unless this
+	// says otherwise.
+	//
+	// +optional
+	OnUnreachable OnUnreachable `json:"onUnreachable,omitempty"`
+
 	// FirstBurst of a limit with sharing Gossip that says none: Full, unless this says
 	// Share.
 	//
@@ -42,6 +48,18 @@ func (d *LimitDefaults) SharingOf(l *Limit) Sharing {
 		d = &LimitDefaults{}
 	}
 	return cmp.Or(l.Sharing, d.Sharing, SharingGossip)
+}
+
+// OnUnreachableOf returns the onUnreachable of a limit: its own, or the default; none
+// where the sharing of the limit has no such thing. Nil is no defaults.
+func (d *LimitDefaults) OnUnreachableOf(l *Limit) OnUnreachable {
+	if d == nil {
+		d = &LimitDefaults{}
+	}
+	if l.OnUnreachable == "" && d.SharingOf(l) != SharingExact {
+		return ""
+	}
+	return cmp.Or(l.OnUnreachable, d.OnUnreachable, OnUnreachableLocalShare)
 }
 
 // FirstBurstOf returns the firstBurst of a limit: its own, or the default; none where

@@ -119,6 +119,7 @@ type Expression string
 // +kubebuilder:validation:XValidation:rule="!has(self.burst) || self.algorithm == 'TokenBucket'",message="burst belongs to algorithm TokenBucket: remove it, or use TokenBucket"
 // +kubebuilder:validation:XValidation:rule="!(self.rate.per in ['Day', 'Week', 'Month', 'Year']) || self.algorithm == 'FixedWindow'",message="a rate per Day, Week, Month or Year needs algorithm FixedWindow: use it, or a duration such as 24h",fieldPath=".rate.per"
 // +kubebuilder:validation:XValidation:rule="!has(self.firstBurst) || !has(self.sharing) || self.sharing == 'Gossip'",message="firstBurst belongs to sharing Gossip: remove it, or use Gossip"
+// +kubebuilder:validation:XValidation:rule="!has(self.onUnreachable) || has(self.sharing) && self.sharing == 'Exact'",message="onUnreachable belongs to sharing Exact: say sharing: Exact, or remove onUnreachable"
 // +kubebuilder:validation:XValidation:rule="!has(self.overrides) || has(self.key)",message="overrides pick clients by their key: add key expressions, or remove overrides"
 // +kubebuilder:validation:XValidation:rule="!has(self.overrides) || !has(self.key) || self.overrides.all(o, size(o.key) == size(self.key))",message="the key of each override needs one pattern for each key expression of the limit: use '*' for a part that does not matter"
 // +kubebuilder:validation:XValidation:rule="!has(self.overrides) || self.algorithm == 'TokenBucket' || self.overrides.all(o, !has(o.burst))",message="burst belongs to algorithm TokenBucket: remove it from the overrides, or use TokenBucket"
@@ -195,18 +196,44 @@ type Limit struct {
 	// Sharing says how the enforcers of the pool count together; Gossip by default,
 	// unless spec.defaults of the pool says otherwise.
 	//
-	// Gossip: all enforcers keep one count for each client. Each decides at once, by
-	// what it has heard of the others, so that no request waits.
+	// Gossip: each enforcer decides at once, by what it has heard of the others. No
+	// request waits, and what is admitted is within a percent of the limit. It is right
+	// for most.
+	//
+	// Exact: one enforcer keeps the count of a client, and not one request above the
+	// limit is admitted, unless that one dies: another goes on from its copy, which may
+	// lack the last moment. The first request of a client at another enforcer waits for
+	// one hop to the one that keeps its count; a busy client is decided at once, from
+	// tokens that are lent in batches. It is right for what is paid for, and for limits
+	// that are small. A token bucket needs a burst of at least what comes in during
+	// 20 ms: with a smaller one, some of the rate is lost while tokens are on their way.
 	//
 	// Local: each enforcer counts for itself and tells nobody, so that a pool of N
 	// admits up to N times the rate, and a new enforcer begins with a full bucket. It
 	// is right for what every enforcer has of its own, and where the balancer sends
 	// each client to one enforcer only.
 	//
-	// When a limit's sharing changes, what an enforcer knows to be used stays used.
+	// When a limit's sharing changes between Gossip and Local, what an enforcer knows to be
+	// used stays used. When it changes to Exact or from it, every client begins anew.
 	//
 	// +optional
 	Sharing Sharing `json:"sharing,omitempty"`
+
+	// OnUnreachable belongs to sharing Exact. It says what an enforcer does when it
+	// cannot reach the one that keeps a client's count: because the network is split, or
+	// because that one died and another has not taken over yet, for at most 2 s.
+	//
+	// LocalShare, the default unless spec.defaults of the pool says otherwise: it admits
+	// its part, 1/N of the rate where there are N enforcers, so that all of them together
+	// admit no more than the limit.
+	//
+	// Deny: it admits nothing but what it has been lent. It is right where a request too
+	// many costs more than one too few.
+	//
+	// Admit: it admits all. It is right where clients matter more than the limit.
+	//
+	// +optional
+	OnUnreachable OnUnreachable `json:"onUnreachable,omitempty"`
 
 	// FirstBurst says how much of the burst one enforcer may grant to a client that
 	// the pool has not told it of yet. It matters within the few milliseconds in

@@ -136,15 +136,15 @@ func (in *Input) taken(p *v1alpha1.RateLimitPolicy) string {
 		return ""
 	}
 	var all []string
-	if d.Mode != "" && slices.ContainsFunc(limits, func(l v1alpha1.Limit) bool { return l.Mode == "" }) {
-		all = append(all, "mode "+string(d.Mode))
+	add := func(field, value string, takes func(v1alpha1.Limit) bool) {
+		if value != "" && slices.ContainsFunc(limits, takes) {
+			all = append(all, field+" "+value)
+		}
 	}
-	if d.Sharing != "" && slices.ContainsFunc(limits, func(l v1alpha1.Limit) bool { return l.Sharing == "" && l.FirstBurst == "" }) {
-		all = append(all, "sharing "+string(d.Sharing))
-	}
-	if d.FirstBurst != "" && slices.ContainsFunc(limits, func(l v1alpha1.Limit) bool { return l.FirstBurst == "" && d.FirstBurstOf(&l) != "" }) {
-		all = append(all, "firstBurst "+string(d.FirstBurst))
-	}
+	add("mode", string(d.Mode), func(l v1alpha1.Limit) bool { return l.Mode == "" })
+	add("sharing", string(d.Sharing), func(l v1alpha1.Limit) bool { return l.Sharing == "" && l.FirstBurst == "" })
+	add("onUnreachable", string(d.OnUnreachable), func(l v1alpha1.Limit) bool { return l.OnUnreachable == "" && d.OnUnreachableOf(&l) != "" })
+	add("firstBurst", string(d.FirstBurst), func(l v1alpha1.Limit) bool { return l.FirstBurst == "" && d.FirstBurstOf(&l) != "" })
 	if len(all) == 0 {
 		return ""
 	}

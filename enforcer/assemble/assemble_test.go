@@ -263,26 +263,35 @@ func TestDefaultsAreForWhatIsLeftOut(t *testing.T) {
 func TestDefaultsOfSharing(t *testing.T) {
 	const taken = "the policy is valid; by the defaults of EnforcerPool edge, limits that do not say otherwise have "
 	local := &v1alpha1.LimitDefaults{Sharing: v1alpha1.SharingLocal, FirstBurst: v1alpha1.FirstBurstShare}
+	exact := &v1alpha1.LimitDefaults{Sharing: v1alpha1.SharingExact, OnUnreachable: v1alpha1.OnUnreachableDeny}
 	for name, tc := range map[string]struct {
-		sharing    v1alpha1.Sharing
-		firstBurst v1alpha1.FirstBurst
-		defaults   *v1alpha1.LimitDefaults
-
-		wantSharing, wantFirstBurst string
-		version                     int
-		message                     string
+		limit    v1alpha1.Limit // what it says of sharing
+		defaults *v1alpha1.LimitDefaults
+		want     policy.Limit
+		version  int
+		message  string
 	}{
-		"nobody says anything":                  {"", "", nil, "", "Full", 1, "the policy is valid"},
-		"the pool says Local":                   {"", "", local, "Local", "", 2, taken + "sharing Local"},
-		"the limit says Local":                  {"Local", "", nil, "Local", "", 2, "the policy is valid"},
-		"both say Local":                        {"Local", "", local, "Local", "", 2, "the policy is valid"},
-		"the limit says Gossip":                 {"Gossip", "", local, "", "Share", 1, taken + "firstBurst Share"},
-		"a first burst is one of Gossip":        {"", "Full", local, "", "Full", 1, "the policy is valid"},
-		"a first burst and Local are no couple": {"Local", "Full", nil, "", "", 1, "spec.limits[0].firstBurst: firstBurst belongs to sharing Gossip: remove it, or use Gossip"},
+		"nobody says anything":           {v1alpha1.Limit{}, nil, policy.Limit{FirstBurst: "Full"}, 1, "the policy is valid"},
+		"the pool says Local":            {v1alpha1.Limit{}, local, policy.Limit{Sharing: "Local"}, 2, taken + "sharing Local"},
+		"the limit says Local":           {v1alpha1.Limit{Sharing: "Local"}, nil, policy.Limit{Sharing: "Local"}, 2, "the policy is valid"},
+		"both say Local":                 {v1alpha1.Limit{Sharing: "Local"}, local, policy.Limit{Sharing: "Local"}, 2, "the policy is valid"},
+		"the limit says Gossip":          {v1alpha1.Limit{Sharing: "Gossip"}, local, policy.Limit{FirstBurst: "Share"}, 1, taken + "firstBurst Share"},
+		"a first burst is one of Gossip": {v1alpha1.Limit{FirstBurst: "Full"}, local, policy.Limit{FirstBurst: "Full"}, 1, "the policy is valid"},
+		"a first burst and Local are no couple": {
+			v1alpha1.Limit{Sharing: "Local", FirstBurst: "Full"},
+			nil,
+			policy.Limit{},
+			1,
+			"spec.limits[0].firstBurst: firstBurst belongs to sharing Gossip: remove it, or use Gossip",
+		},
+		"the pool says Exact":              {v1alpha1.Limit{}, exact, policy.Limit{Sharing: "Exact", OnUnreachable: "Deny"}, 2, taken + "sharing Exact and onUnreachable Deny"},
+		"the limit says Exact":             {v1alpha1.Limit{Sharing: "Exact"}, nil, policy.Limit{Sharing: "Exact", OnUnreachable: "LocalShare"}, 2, "the policy is valid"},
+		"what a limit says of Exact holds": {v1alpha1.Limit{Sharing: "Exact", OnUnreachable: "Admit"}, exact, policy.Limit{Sharing: "Exact", OnUnreachable: "Admit"}, 2, "the policy is valid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := resource("a/x", 1, 0, "", good)
-			p.Spec.Limits[0].Sharing, p.Spec.Limits[0].FirstBurst = tc.sharing, tc.firstBurst
+			l := &p.Spec.Limits[0]
+			l.Sharing, l.OnUnreachable, l.FirstBurst = tc.limit.Sharing, tc.limit.OnUnreachable, tc.limit.FirstBurst
 			r := Document(Input{Pool: "edge", Policies: []v1alpha1.RateLimitPolicy{p}, Defaults: tc.defaults})
 			if got := r.Outcomes[types.NamespacedName{Namespace: "a", Name: "x"}].Message; got != tc.message {
 				t.Errorf("message %q, want %q", got, tc.message)
@@ -291,8 +300,9 @@ func TestDefaultsOfSharing(t *testing.T) {
 				t.Errorf("version %d, want %d", r.Document.Version, tc.version)
 			}
 			for _, p := range r.Document.Policies {
-				if l := p.Limits[0]; l.Sharing != tc.wantSharing || l.FirstBurst != tc.wantFirstBurst {
-					t.Errorf("sharing %q and firstBurst %q, want %q and %q", l.Sharing, l.FirstBurst, tc.wantSharing, tc.wantFirstBurst)
+				got := policy.Limit{Sharing: p.Limits[0].Sharing, OnUnreachable: p.Limits[0].OnUnreachable, FirstBurst: p.Limits[0].FirstBurst}
+				if diff := cmp.Diff(tc.want, got); diff != "" {
+					t.Errorf("how it is shared (-want +got):\n%s", diff)
 				}
 			}
 		})
@@ -330,6 +340,7 @@ spec:
   - {name: plain, algorithm: FixedWindow, rate: {requests: 1, per: Day}}
   - {name: bare, rate: {requests: 1, per: 1s}}
   - {name: own, rate: {requests: 1, per: 1s}, sharing: Local}
+  - {name: paid, rate: {requests: 1, per: 1s}, sharing: Exact, onUnreachable: Deny}
 `
 	var p v1alpha1.RateLimitPolicy
 	if err := yaml.UnmarshalStrict([]byte(text), &p); err != nil {
@@ -350,6 +361,7 @@ spec:
 			{Name: "plain", Algorithm: policy.FixedWindow, Rate: policy.Rate{Requests: 1, Per: "Day"}, Mode: policy.Enforce, FirstBurst: policy.Full},
 			{Name: "bare", Algorithm: policy.TokenBucket, Rate: policy.Rate{Requests: 1, Per: "1s"}, Mode: policy.Enforce, FirstBurst: policy.Full},
 			{Name: "own", Algorithm: policy.TokenBucket, Rate: policy.Rate{Requests: 1, Per: "1s"}, Mode: policy.Enforce, Sharing: "Local"},
+			{Name: "paid", Algorithm: policy.TokenBucket, Rate: policy.Rate{Requests: 1, Per: "1s"}, Mode: policy.Enforce, Sharing: "Exact", OnUnreachable: "Deny"},
 		},
 	}
 	if diff := cmp.Diff(want, Policy(&p, nil)); diff != "" {

@@ -30,7 +30,7 @@ func limitOf(l *v1alpha1.Limit, defaults *v1alpha1.LimitDefaults) policy.Limit {
 	out := policy.Limit{
 		Name: l.Name, When: texts(l.When), Key: texts(l.Key),
 		Algorithm: string(l.Algorithm), Rate: rateOf(l.Rate),
-		Mode: string(defaults.ModeOf(l)), FirstBurst: string(defaults.FirstBurstOf(l)),
+		Mode: string(defaults.ModeOf(l)), OnUnreachable: string(defaults.OnUnreachableOf(l)), FirstBurst: string(defaults.FirstBurstOf(l)),
 	}
 	if s := defaults.SharingOf(l); s != v1alpha1.SharingGossip {
 		out.Sharing = string(s)

@@ -35,8 +35,11 @@ type Finding struct {
 	CostFrom string    `json:"costFrom,omitempty"`
 	Shadow   bool      `json:"shadow,omitempty"` // it never denies
 
-	// Sharing is Local where each enforcer counts for itself.
-	Sharing string `json:"sharing,omitempty"`
+	// Sharing is how the enforcers count together, where that is not Gossip.
+	// OnUnreachable, of Exact only, is what one does that cannot reach the one which
+	// keeps the count.
+	Sharing       string `json:"sharing,omitempty"`
+	OnUnreachable string `json:"onUnreachable,omitempty"`
 
 	// FirstBurst is Share where each enforcer begins with its share of the burst.
 	FirstBurst string `json:"firstBurst,omitempty"`
@@ -98,6 +101,9 @@ func findingOf(s *policy.Snapshot, f *match.Finding) Finding {
 		meter := &s.Meters[f.Limit.Meter]
 		if meter.Sharing != policy.Gossip {
 			out.Sharing = meter.Sharing.String()
+		}
+		if meter.Sharing == policy.Exact {
+			out.OnUnreachable = meter.OnUnreachable.String()
 		}
 		if meter.Cautious {
 			out.FirstBurst = policy.Share

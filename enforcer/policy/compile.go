@@ -99,19 +99,13 @@ func (c *compiler) add(p *Policy) error {
 
 func (c *compiler) limit(f *faults, field string, p *Policy, l *Limit) *CompiledLimit {
 	out := &CompiledLimit{ID: LimitID(p, l)}
-	sharing, okSharing := sharingOf(l.Sharing)
 	switch {
 	case l.Name == "":
 		f.add(field+".name", "a limit needs a name")
 	case l.Mode != "" && l.Mode != Enforce && l.Mode != Shadow:
 		f.add(field+".mode", "%q: use Enforce or Shadow", l.Mode)
-	case !okSharing:
-		f.add(field+".sharing", "%q: use Gossip or Local", l.Sharing)
-	case l.FirstBurst != "" && sharing != Gossip:
-		f.add(field+".firstBurst", "firstBurst belongs to sharing Gossip: remove it, or use Gossip")
-	case l.FirstBurst != "" && l.FirstBurst != Full && l.FirstBurst != Share:
-		f.add(field+".firstBurst", "%q: use Full or Share", l.FirstBurst)
 	}
+	checkSharing(f, field, l)
 	c.compileExpressions(f, field, out, l)
 	out.Meter, out.Quota = c.meter(f, field, p, l, 0, l.Rate, l.Burst)
 	c.overrides(f, field, out, p, l)
@@ -185,9 +179,10 @@ func (c *compiler) meter(f *faults, field string, p *Policy, l *Limit, variant u
 	q := quota(p, l, &params)
 	s := c.snapshot
 	sharing, _ := sharingOf(l.Sharing)
+	onUnreachable, _ := onUnreachableOf(l.OnUnreachable)
 	s.Meters = append(s.Meters, Meter{
 		Limit: LimitID(p, l), Variant: variant, Params: params,
-		Sharing: sharing, Cautious: l.FirstBurst == Share, Quota: q,
+		Sharing: sharing, OnUnreachable: onUnreachable, Cautious: l.FirstBurst == Share, Quota: q,
 	})
 	return len(s.Meters) - 1, q
 }

@@ -22,7 +22,7 @@ import (
 // higher one than it knows, and ignores fields that it does not know: so a field
 // without which a limit would be counted otherwise than asked comes with a version.
 //
-// Version 2 has Limit.Sharing.
+// Version 2 has Limit.Sharing and Limit.OnUnreachable.
 const Version = 2
 
 // MaxDocument is the largest document that Decode accepts, in bytes of JSON.
@@ -57,8 +57,12 @@ type Limit struct {
 	Cost      string   `json:"cost,omitempty"`  // empty: the request's own cost
 	Mode      string   `json:"mode,omitempty"`  // empty: Enforce
 
-	// Sharing is Local; empty: Gossip.
+	// Sharing is Exact or Local; empty: Gossip.
 	Sharing string `json:"sharing,omitempty"`
+
+	// OnUnreachable is what an enforcer does that cannot reach the one which keeps a
+	// count: LocalShare, Deny or Admit; empty: LocalShare. It goes with Exact only.
+	OnUnreachable string `json:"onUnreachable,omitempty"`
 
 	// FirstBurst is what an enforcer may grant to a client that it has not heard of:
 	// Full, or Share; empty: Full. It goes with Gossip only.

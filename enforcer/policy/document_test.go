@@ -101,7 +101,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"version":1,"pool":"default","policies":[{"namespace":"shop","name":"web","generation":3,"domain":"web","limits":[{"name":"l","when":["request.method == 'GET'"],"key":["request.headers['x-api-key']"],"algorithm":"TokenBucket","rate":{"requests":10,"per":"1s"},"burst":20,"cost":"2","overrides":[{"key":["a*"],"rate":{"requests":1,"per":"1h"}},{"key":["b"],"unlimited":true},{"key":["*"],"deny":true}]}]}]}`))
 	f.Add([]byte(`{"version":1,"policies":[{"domain":"d","limits":[{"name":"l","key":["descriptor['x']"],"algorithm":"FixedWindow","rate":{"requests":1,"per":"Month"},"mode":"Shadow"}]}]}`))
 	f.Add([]byte(`{"version":1,"policies":[{"limits":[{"algorithm":"SlidingWindow","rate":{"requests":1000000001,"per":"8785h"}}]}]}`))
-	f.Add([]byte(`{"version":2,"policies":[{"domain":"d","limits":[{"name":"l","algorithm":"TokenBucket","rate":{"requests":1,"per":"1s"},"sharing":"Local"},{"name":"m","sharing":"Local","firstBurst":"Full"}]}]}`))
+	f.Add([]byte(`{"version":2,"policies":[{"domain":"d","limits":[{"name":"l","algorithm":"TokenBucket","rate":{"requests":1,"per":"1s"},"sharing":"Local"},{"name":"m","sharing":"Local","firstBurst":"Full"},{"name":"n","sharing":"Exact","onUnreachable":"Deny"}]}]}`))
 	f.Add([]byte(`{"version":3}`))
 	f.Add(zip([]byte(`{"version":1}`)))
 	f.Fuzz(func(t *testing.T, text []byte) {

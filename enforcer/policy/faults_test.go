@@ -41,11 +41,23 @@ func TestFaultsNameTheirField(t *testing.T) {
 			func(p *policy.Policy) { p.Limits[0].FirstBurst = "Half" }, []string{`spec.limits[0].firstBurst: "Half": use Full or Share`},
 		},
 		"an unknown sharing": {
-			func(p *policy.Policy) { p.Limits[0].Sharing = "Global" }, []string{`spec.limits[0].sharing: "Global": use Gossip or Local`},
+			func(p *policy.Policy) { p.Limits[0].Sharing = "Global" }, []string{`spec.limits[0].sharing: "Global": use Gossip, Exact or Local`},
 		},
 		"a first burst of what is not shared": {
 			func(p *policy.Policy) { p.Limits[0].Sharing, p.Limits[0].FirstBurst = "Local", policy.Share },
 			[]string{"spec.limits[0].firstBurst: firstBurst belongs to sharing Gossip: remove it, or use Gossip"},
+		},
+		"a first burst of what is exact": {
+			func(p *policy.Policy) { p.Limits[0].Sharing, p.Limits[0].FirstBurst = "Exact", policy.Full },
+			[]string{"spec.limits[0].firstBurst: firstBurst belongs to sharing Gossip: remove it, or use Gossip"},
+		},
+		"an unknown way out": {
+			func(p *policy.Policy) { p.Limits[0].Sharing, p.Limits[0].OnUnreachable = "Exact", "Wait" },
+			[]string{`spec.limits[0].onUnreachable: "Wait": use LocalShare, Deny or Admit`},
+		},
+		"a way out of what is not exact": {
+			func(p *policy.Policy) { p.Limits[0].OnUnreachable = "Deny" },
+			[]string{"spec.limits[0].onUnreachable: onUnreachable belongs to sharing Exact: say sharing: Exact, or remove onUnreachable"},
 		},
 		"an unknown algorithm": {
 			func(p *policy.Policy) { p.Limits[0].Algorithm = "Magic" }, []string{`spec.limits[0].algorithm: "Magic": use TokenBucket, SlidingWindow or FixedWindow`},

@@ -59,6 +59,10 @@ type Meter struct {
 	// Sharing says how the enforcers of the pool count together.
 	Sharing Sharing
 
+	// OnUnreachable, of Exact only, says what an enforcer does that cannot reach the one
+	// which keeps a count.
+	OnUnreachable OnUnreachable
+
 	// Cautious, of Gossip only: an enforcer grants no more than its share of the burst
 	// to a client that it has not heard of.
 	Cautious bool

@@ -50,17 +50,24 @@ func TestASnapshotHasAMeterForEachRate(t *testing.T) {
 }
 
 func TestEachMeterSaysHowItIsShared(t *testing.T) {
-	for written, want := range map[string]policy.Sharing{"": policy.Gossip, "Gossip": policy.Gossip, "Local": policy.Local} {
+	type sharing struct {
+		Sharing       policy.Sharing
+		OnUnreachable policy.OnUnreachable
+	}
+	for written, want := range map[[2]string]sharing{
+		{}: {}, {"Gossip"}: {}, {"Local"}: {Sharing: policy.Local}, {"Exact"}: {Sharing: policy.Exact}, {"Exact", "LocalShare"}: {Sharing: policy.Exact},
+		{"Exact", "Deny"}: {policy.Exact, policy.Deny}, {"Exact", "Admit"}: {policy.Exact, policy.Admit},
+	} {
 		l := plain().Limits[0]
-		l.Sharing = written
+		l.Sharing, l.OnUnreachable = written[0], written[1]
 		l.Overrides = []policy.Override{{Key: []string{"a"}, Rate: &policy.Rate{Requests: 20, Per: "1m"}}}
 		s, err := policy.Compile(document(l))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range s.Meters {
-			if m.Sharing != want {
-				t.Errorf("sharing %q, variant %d: %s, want %s", written, m.Variant, m.Sharing, want)
+			if got := (sharing{m.Sharing, m.OnUnreachable}); got != want {
+				t.Errorf("%q, variant %d: %v, want %v", written, m.Variant, got, want)
 			}
 		}
 	}
