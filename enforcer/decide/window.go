@@ -48,6 +48,15 @@ func (p *Params) windowStart(number int64) limit.Instant {
 	return limit.Instant(number * int64(p.per))
 }
 
+// WindowEnd returns when the fixed or calendar window of now ends, with all that was
+// not taken in it; limit.Never for other algorithms.
+func (p *Params) WindowEnd(now limit.Instant) limit.Instant {
+	if p.algorithm != Fixed && p.algorithm != CalendarFixed {
+		return limit.Never
+	}
+	return p.windowStart(later(p.windowAt(now), 1))
+}
+
 func windowState(number int64, used uint64) State {
 	if used == 0 {
 		return State{}

@@ -37,7 +37,7 @@ var rows = []row{
 	{[]string{"enforcer/expression"}, "expressions read requests and nothing else"},
 	{[]string{"enforcer/policy"}, "a document compiles without knowing where it is enforced"},
 	{[]string{"enforcer/match", "enforcer/account"}, "what to charge and what has been charged are separate questions"},
-	{[]string{"enforcer/gossip"}, "sharing sees counters, not requests"},
+	{[]string{"enforcer/gossip", "enforcer/lease"}, "sharing sees counters, not requests"},
 	{[]string{"enforcer/engine"}, "one node, still without I/O"},
 	{[]string{"enforcer/requestjson"}, "how a request is written down"},
 	{[]string{"enforcer/internal/follow"}, "how files are read that change"},
@@ -78,7 +78,7 @@ var only = []struct {
 // process in virtual time, and a run is a function of (script, seed).
 var pure = []string{
 	"enforcer/limit", "enforcer/request", "enforcer/expression", "enforcer/policy", "enforcer/decide",
-	"enforcer/match", "enforcer/account", "enforcer/gossip", "enforcer/engine",
+	"enforcer/match", "enforcer/account", "enforcer/gossip", "enforcer/lease", "enforcer/engine",
 }
 
 var impureImports = []string{"net", "net/http", "os", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand", "runtime/debug", "github.com/prometheus/client_golang/..."}

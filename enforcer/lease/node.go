@@ -1,0 +1,271 @@
+package lease
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/ring"
+)
+
+const (
+	// Interval is how often a driver calls Tick while something is under way.
+	Interval = 5 * limit.Millisecond
+
+	// Idle is how often it does while nothing is.
+	Idle = 100 * limit.Millisecond
+
+	// awaitMost is how long a new owner waits for the books of the former one.
+	awaitMost = limit.Second
+
+	// promptFor is how long after a question more of them are expected.
+	promptFor = 5 * limit.Millisecond
+
+	// sweepTicks is in how many Ticks every counter is looked at once.
+	sweepTicks = 20
+)
+
+// ErrStranger says that the sender is not in the pool, or it is another life of it than the one
+// that the pool knows. A frame that caused it has had no effect.
+var ErrStranger = errors.New("lease frame from a node that is not in the pool")
+
+// Outbox takes the frames that a node wants to send.
+type Outbox interface {
+	// Send hands one frame to the network, which may lose it. It must not block, and
+	// frame is valid during the call only.
+	Send(to string, frame []byte)
+}
+
+// Options configure a Node.
+type Options struct {
+	// Name is this node's name in the pool, and Life tells this start of it from
+	// others; both required.
+	Name limit.NodeID
+	Life uint64
+
+	// Params returns how a limit's variant counts, or nil where it is not known here;
+	// required. It is called within Receive.
+	Params func(now limit.Instant, id uint64, variant uint16) *decide.Params
+
+	// MaxKeys bounds the books, and the leases, that are remembered: at least 64 of
+	// each.
+	MaxKeys int
+
+	// Wake is called when Take gave the node something to tell: Tick need not wait
+	// for its time. It runs under a lock: it must not block, and must not call the
+	// Node. Nil calls nobody.
+	Wake func()
+
+	// Hurry is called when a request waits for an owner's answer; otherwise it is as
+	// Wake.
+	Hurry func()
+}
+
+// Node is one node's end. Take and Undo may be called from any number of goroutines;
+// of the other methods a driver calls one at a time. Make one with New.
+type Node struct {
+	name     limit.NodeID
+	life     uint64
+	params   func(limit.Instant, uint64, uint16) *decide.Params
+	wake     func()
+	hurry    func()
+	perShard int
+	shards   [shards]shard
+	lives    atomic.Uint32 // of leases, so far
+	view     atomic.Pointer[view]
+
+	byAddr map[string]*peer
+	tag    uint32
+	owned  bool // this node could own counters, in the last view
+
+	// What is to be done since the view changed, by partition: books that another
+	// node is to own, books that somebody is to be told of anew, and those that have
+	// come here in full.
+	leaving, scan, handed [ring.Partitions]bool
+	handing               bool // some are leaving
+	handAt                limit.Instant
+	scanShard, scanPlace  int
+	scanned               bool                   // all books were looked at
+	arrived               bool                   // some were handed
+	source                [ring.Partitions]int32 // whom books are awaited from
+	wantAt, awaitedUntil  limit.Instant
+
+	askedAt limit.Instant // when requests last waited for an answer of this node, or for one to it
+	cleanAt limit.Instant
+	busy    bool
+	in      frame
+	stats   Stats
+}
+
+// Stats describe a Node.
+type Stats struct {
+	Books, Leases int // now, copies of books among them
+	Silent        int // owners that leave questions without an answer
+	Decided
+
+	Frames      uint64 // received
+	Malformed   uint64 // of those: not of this protocol
+	Strange     uint64 // of those: of no node of the pool
+	Sent, Bytes uint64 // frames
+}
+
+// Decided counts charges by how they were decided.
+type Decided struct {
+	Here   uint64 // by the book of a counter that this node owns
+	Leased uint64 // by a lease, or by what the owner said last
+	Asked  uint64 // times that a charge waited for the owner
+	Late   uint64 // denied because the owner did not answer in time
+	Alone  uint64 // as OnUnreachable says
+}
+
+func (d *Decided) add(o *Decided) {
+	d.Here, d.Leased, d.Asked = d.Here+o.Here, d.Leased+o.Leased, d.Asked+o.Asked
+	d.Late, d.Alone = d.Late+o.Late, d.Alone+o.Alone
+}
+
+// New returns a Node that knows no pool yet: until SetPool it decides by itself what
+// OnUnreachable says.
+func New(o Options) (*Node, error) {
+	if o.Name == "" || o.Params == nil || o.MaxKeys < minKeys {
+		return nil, fmt.Errorf("lease needs a Name, Params, and MaxKeys of at least %d", minKeys)
+	}
+	n := &Node{name: o.Name, life: o.Life, params: o.Params, wake: o.Wake, hurry: o.Hurry, perShard: o.MaxKeys / shards, byAddr: map[string]*peer{}}
+	n.view.Store(&view{table: &ring.Table{}, roles: new(roles), parts: 1})
+	return n, nil
+}
+
+// reset forgets every counter: keys mean something else now.
+func (n *Node) reset() {
+	for i := range n.shards {
+		sh := &n.shards[i]
+		sh.mu.Lock()
+		sh.holders.each(0, len(sh.holders.keys), func(h *holder) { h.wake() })
+		sh.books, sh.holders, sh.asking, sh.telling = table[book]{}, table[holder]{}, nil, nil
+		sh.mu.Unlock()
+	}
+}
+
+// Tick does what time asks for: it asks owners, tells successors and new owners, and
+// forgets what says nothing. It returns when to call it again at the latest; sooner
+// does no harm.
+func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
+	v := n.arrive(now, n.view.Load())
+	n.look(now, v)
+	for _, p := range v.sorted {
+		n.overdue(now, p)
+	}
+	n.rescan()
+	n.ask(now, v, out)
+	n.tell(now, v, out)
+	n.hand(now, v, out)
+	n.want(now, v, out)
+	next = Idle
+	for _, p := range v.sorted {
+		n.send(p, out)
+		if len(p.flights) > 0 || len(p.acks) > 0 {
+			next = Interval
+		}
+	}
+	if n.clean(now, v) || !n.scanned || n.handing || n.awaitedUntil != limit.Never {
+		next = Interval
+	}
+	return next
+}
+
+// Receive takes a frame from a peer.
+func (n *Node) Receive(now limit.Instant, from string, data []byte, out Outbox) error {
+	n.stats.Frames++
+	p := n.byAddr[from]
+	if p == nil {
+		n.stats.Strange++
+		return fmt.Errorf("%w: %s", ErrStranger, from)
+	}
+	f := &n.in
+	if err := f.decode(data); err != nil {
+		n.stats.Malformed++
+		return fmt.Errorf("from %s: %w", from, err)
+	}
+	if f.life != p.Life || f.tag != n.tag {
+		n.stats.Strange++
+		return fmt.Errorf("%w: %s", ErrStranger, from)
+	}
+	p.waiting = 0
+	p.silent.Store(false)
+	for _, seq := range f.acks {
+		n.landed(p, seq)
+	}
+	v := n.view.Load()
+	keep := false
+	for i := range f.entries {
+		e := &f.entries[i]
+		switch e.kind {
+		case kindAsk:
+			n.asked(now, v, p, e, out)
+		case kindGrant:
+			n.granted(now, e)
+		case kindCopy, kindOver:
+			keep = true
+			n.copied(now, v, p, f.seq, e)
+		case kindDone:
+			keep = true
+			for _, partition := range e.parts {
+				n.handed[partition], n.arrived = true, true
+			}
+		case kindWant:
+			n.wanted(now, v, p, e.parts, out)
+		}
+	}
+	if keep && len(p.acks) < maxAcks {
+		p.acks = append(p.acks, f.seq)
+	}
+	for _, q := range v.sorted {
+		if q.out.entries > 0 {
+			n.send(q, out)
+		}
+	}
+	return nil
+}
+
+// Prompt says whether requests may be waiting, here or elsewhere, for the answers to
+// frames that are under way. It may be called by the driver at any time.
+func (n *Node) Prompt(now limit.Instant) bool { return now.Sub(n.askedAt) < promptFor }
+
+// Left says whether a node that owned counters has handed all of them over, as far as
+// there is anybody to take them.
+func (n *Node) Left() bool { return n.scanned && !n.handing }
+
+// room makes sure that one more entry fits into the frame for a peer.
+func (n *Node) room(p *peer, out Outbox) *writer {
+	if p.out.entries > 0 && p.out.full() {
+		n.send(p, out)
+	}
+	if p.out.entries == 0 {
+		p.out.begin(n.life, n.tag, p.acks)
+		p.acks = p.acks[:0]
+	}
+	return &p.out
+}
+
+// send sends the frame that is being filled, and what was received if there is
+// nothing else to say.
+func (n *Node) send(p *peer, out Outbox) {
+	if p.out.entries == 0 {
+		if len(p.acks) == 0 {
+			return
+		}
+		n.room(p, out)
+	}
+	p.seq++
+	if !p.cargo.empty() {
+		p.cargo.seq = p.seq
+		p.flights = append(p.flights, p.cargo)
+		p.cargo = flight{}
+	}
+	frame := p.out.number(p.seq)
+	p.out.entries = 0
+	n.stats.Sent++
+	n.stats.Bytes += uint64(len(frame))
+	out.Send(p.Address, frame)
+}

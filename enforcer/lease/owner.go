@@ -1,0 +1,195 @@
+package lease
+
+import (
+	"slices"
+
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/ring"
+)
+
+// accountRest is how long an owner remembers a node that has nothing of a book.
+const accountRest = 10 * Term
+
+// ask asks owners what their counters' requests wait for.
+func (n *Node) ask(now limit.Instant, v *view, out Outbox) {
+	for i := range n.shards {
+		sh := &n.shards[i]
+		if !sh.busy.Load() {
+			continue
+		}
+		sh.mu.Lock()
+		sh.busy.Store(false)
+		rest := sh.asking[:0]
+		for _, k := range sh.asking {
+			h := sh.holders.find(k)
+			if h == nil {
+				continue
+			}
+			n.askOne(now, v, h, out)
+			if h.queued = h.dirty || h.tries > 0 || h.owes(v.parts); h.queued {
+				rest = append(rest, k)
+			}
+		}
+		sh.asking = rest
+		if len(rest)+len(sh.telling) > 0 {
+			sh.busy.Store(true)
+		}
+		sh.mu.Unlock()
+	}
+}
+
+func (n *Node) askOne(now limit.Instant, v *view, h *holder, out Outbox) {
+	owner, _ := v.table.At(ring.Partition(h.id.Key))
+	p := v.peers[owner]
+	if p == nil || v.away {
+		h.dirty, h.tries, h.told = false, 0, h.settled // clean looks after it
+		return
+	}
+	h.move(now, owner, &n.lives)
+	if !h.due(now, v.parts) || p.silent.Load() && now < p.probeAt {
+		return
+	}
+	if p.probeAt = now.Add(maxAsk); p.waiting == 0 {
+		p.waiting = now
+	}
+	k := h.ask(now)
+	if k.Want > 0 {
+		n.askedAt = now
+	}
+	n.room(p, out).ask(h.id, &k)
+}
+
+// look finds out which owners leave questions without an answer.
+func (n *Node) look(now limit.Instant, v *view) {
+	n.stats.Silent = 0
+	for _, p := range v.sorted {
+		if p.waiting != 0 && now.Sub(p.waiting) > silentAfter {
+			p.silent.Store(true)
+		}
+		if p.silent.Load() {
+			n.stats.Silent++
+		}
+	}
+}
+
+// asked answers a question. One for a counter that this node does not own, or does not
+// own yet, is asked again.
+func (n *Node) asked(now limit.Instant, v *view, p *peer, e *entry, out Outbox) {
+	params := n.params(now, e.id.Limit, e.id.Variant)
+	if params == nil || v.roles[ring.Partition(e.id.Key)] != mine {
+		return
+	}
+	sh := n.shardOf(e.id.Key)
+	sh.mu.Lock()
+	b := n.book(now, sh, e.id, params)
+	if b == nil {
+		sh.mu.Unlock()
+		return
+	}
+	if e.ask.Want > 0 {
+		n.askedAt = now
+	}
+	b.own(now)
+	g, ok := b.hear(now, p.Number, &e.ask)
+	n.changed(sh, b)
+	sh.mu.Unlock()
+	if ok {
+		n.room(p, out).grant(e.id.Key, &g)
+	}
+}
+
+// granted takes an owner's answer.
+func (n *Node) granted(now limit.Instant, e *entry) {
+	sh := n.shardOf(e.id.Key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if h := sh.holders.find(e.id.Key); h != nil {
+		h.hear(now, &e.grant)
+	}
+}
+
+// clean goes through a part of the counters: it forgets those that say nothing, and
+// has given back what nobody uses. It says whether anything is under way.
+func (n *Node) clean(now limit.Instant, v *view) (busy bool) {
+	if now < n.cleanAt {
+		return n.busy
+	}
+	n.cleanAt, n.busy = now.Add(Interval), false
+	counters := 0
+	for i := range n.shards {
+		sh := &n.shards[i]
+		sh.mu.Lock()
+		sh.cleanHolders = sh.holders.each(sh.cleanHolders, len(sh.holders.keys)/sweepTicks+1, func(h *holder) { n.cleanHolder(now, v, sh, h) })
+		sh.cleanBooks = sh.books.each(sh.cleanBooks, len(sh.books.keys)/sweepTicks+1, func(b *book) { n.cleanBook(now, v, sh, b) })
+		counters += sh.books.len() + sh.holders.len()
+		sh.mu.Unlock()
+	}
+	n.busy = counters > 0
+	return n.busy
+}
+
+func (n *Node) cleanHolder(now limit.Instant, v *view, sh *shard, h *holder) {
+	p := ring.Partition(h.id.Key)
+	owner, _ := v.table.At(p)
+	switch {
+	case v.roles[p] == mine: // what it holds was counted as used when the book came
+		h.lapse(now)
+		if b := sh.books.find(h.id.Key); b != nil && h.held() > 0 {
+			b.release(former, uint64(h.held()))
+			n.changed(sh, b)
+		}
+		h.wake()
+		sh.holders.remove(h.id.Key)
+	case h.idle(now):
+		sh.holders.remove(h.id.Key)
+	case v.away || v.peers[owner] == nil:
+	case h.owner != owner, h.held() > 0 && now.Sub(h.usedAt) > 2*askEvery(h.params)+meterSpan:
+		h.move(now, owner, &n.lives)
+		h.dirty = true
+		n.asks(sh, h)
+	}
+}
+
+func (n *Node) cleanBook(now limit.Instant, v *view, sh *shard, b *book) {
+	p := ring.Partition(b.id.Key)
+	_, successor := v.table.At(p)
+	kept := v.roles[p] != foreign || n.leaving[p] || successor == self || v.away
+	if v.roles[p] == mine {
+		b.own(now)
+	}
+	if b.idle(now) || !kept {
+		sh.books.remove(b.id.Key)
+		return
+	}
+	b.accounts = slices.DeleteFunc(b.accounts, func(a account) bool {
+		return a.outstanding() == 0 && now.Sub(a.heardAt) > accountRest
+	})
+}
+
+// Active calls f for each counter that this node owns, with the id of its limit.
+func (n *Node) Active(f func(limit uint64)) {
+	v := n.view.Load()
+	for i := range n.shards {
+		sh := &n.shards[i]
+		sh.mu.Lock()
+		sh.books.each(0, len(sh.books.keys), func(b *book) {
+			if v.roles[ring.Partition(b.id.Key)] == mine {
+				f(b.id.Limit)
+			}
+		})
+		sh.mu.Unlock()
+	}
+}
+
+// Stats returns what there is.
+func (n *Node) Stats() Stats {
+	s := n.stats
+	for i := range n.shards {
+		sh := &n.shards[i]
+		sh.mu.Lock()
+		s.Books, s.Leases = s.Books+sh.books.len(), s.Leases+sh.holders.len()
+		s.add(&sh.decided)
+		sh.mu.Unlock()
+	}
+	return s
+}

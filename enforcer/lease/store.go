@@ -1,0 +1,286 @@
+package lease
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/ring"
+	"github.com/sluice-dev/sluice/enforcer/share"
+)
+
+const (
+	shards = 64
+
+	// minKeys is the least that Options.MaxKeys may be: one a shard.
+	minKeys = shards
+
+	evictAmong = 8
+)
+
+// Charge asks one exact counter for tokens, and tells what it said.
+type Charge struct {
+	ID            share.ID
+	Params        *decide.Params
+	OnUnreachable OnUnreachable
+	Cost          limit.Amount // as in decide.Params.Take
+
+	// Outcome and Reading say, afterwards, whether there was room, and how much
+	// there is.
+	Outcome Outcome
+	Reading decide.Reading
+
+	from taken  // where what was admitted is counted
+	life uint32 // of the lease, for onLease
+}
+
+// taken is where an admitted charge is counted.
+type taken uint8
+
+const (
+	nowhere taken = iota
+	inBook
+	onLease
+	alone
+)
+
+// shard is a part of the counters, with a lock of its own.
+type shard struct {
+	mu      sync.Mutex
+	books   table[book]
+	holders table[holder]
+	asking  []limit.Key // holders whose owner is to be asked, or has not answered
+	telling []limit.Key // books that somebody is to be told of
+	busy    atomic.Bool // there are such
+	decided Decided
+
+	cleanBooks, cleanHolders int // where clean goes on
+
+	_ [64]byte
+}
+
+// Take asks one counter for tokens. Where the owner has to be asked first the outcome
+// is Pending, and w is woken once it is worth calling Take again; for a nil w the
+// outcome is Denied instead: the caller has waited long enough. Take may be called
+// from any number of goroutines.
+func (n *Node) Take(now limit.Instant, c *Charge, w Waiter) {
+	sh := n.shardOf(c.ID.Key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	v := n.view.Load() // under the lock: what is handed over is locked after the view changed
+	c.from = nowhere
+	p := ring.Partition(c.ID.Key)
+	if v.roles[p] == mine {
+		n.takeHere(now, sh, c)
+		return
+	}
+	h := n.holder(sh, c)
+	if h == nil {
+		c.Outcome, c.Reading = Denied, decide.Reading{RetryAfter: Patience}
+		return
+	}
+	owner, unreachable := v.owner(now, p)
+	h.move(now, owner, &n.lives)
+	if unreachable && !h.has(now, c.Cost) {
+		sh.decided.Alone++
+		c.takeAlone(now, h, v.parts)
+	} else {
+		c.take(now, h, w, &sh.decided)
+	}
+	if h.due(now, v.parts) || h.owes(v.parts) {
+		n.asks(sh, h)
+	}
+	if c.Outcome == Pending && n.hurry != nil {
+		n.hurry()
+	}
+}
+
+// take decides by the lease, or waits for the owner.
+func (c *Charge) take(now limit.Instant, h *holder, w Waiter, d *Decided) {
+	switch c.Outcome = h.take(now, c.Cost); {
+	case c.Outcome == Admitted:
+		d.Leased++
+		c.from, c.life = onLease, h.life
+	case c.Outcome == Denied:
+		d.Leased++
+	case w != nil:
+		d.Asked++
+		h.wait(w, c.Cost)
+	default:
+		d.Late++
+		c.Outcome = Denied
+	}
+	c.Reading = h.reading(now, c.Outcome == Denied, c.Cost)
+}
+
+// takeAlone decides without the owner, once what it has lent is used up.
+func (c *Charge) takeAlone(now limit.Instant, h *holder, parts limit.Amount) {
+	h.usedAt = now
+	switch c.OnUnreachable {
+	case Admit:
+		c.Outcome, c.Reading = Admitted, decide.Reading{Remaining: c.Params.Burst()}
+	case Deny:
+		c.Outcome, c.Reading = Denied, decide.Reading{RetryAfter: silentAfter}
+	default:
+		p := localShare(c.Params, parts)
+		var ok bool
+		c.Outcome = Denied
+		if h.alone, ok = p.Take(h.alone, now, c.Cost); ok {
+			c.Outcome, c.from = Admitted, alone
+		}
+		if c.Reading = p.Describe(h.alone, now); !ok {
+			c.Reading.RetryAfter = p.RetryAfter(h.alone, now, c.Cost)
+		}
+	}
+}
+
+// localShare is a node's part of a rate: a bucket that one of so many parts comes
+// into, and that holds as much of the burst, but at least a token.
+func localShare(p *decide.Params, parts limit.Amount) decide.Params {
+	per := limit.Span(min(float64(p.Per())*float64(parts), float64(decide.MaxPer)))
+	share, err := decide.TokenBucket(p.Requests(), per, max(1, p.Burst()/parts))
+	if err != nil { // a bucket that takes more than 100 years to fill: with a token it does not
+		share, _ = decide.TokenBucket(1, decide.MaxPer, 1)
+	}
+	return share
+}
+
+// takeHere decides by the book of a counter that this node owns.
+func (n *Node) takeHere(now limit.Instant, sh *shard, c *Charge) {
+	sh.decided.Here++
+	b := n.book(now, sh, c.ID, c.Params)
+	if b == nil {
+		c.Outcome, c.Reading = Denied, decide.Reading{RetryAfter: Patience}
+		return
+	}
+	b.own(now)
+	c.Outcome = Denied
+	if b.take(now, c.Cost) {
+		c.Outcome, c.from = Admitted, inBook
+	}
+	told := c.Params.Move(b.state, now, b.outstanding)
+	if c.Reading = c.Params.Describe(told, now); c.Outcome == Denied {
+		c.Reading.RetryAfter = c.Params.RetryAfter(told, now, c.Cost)
+	}
+	n.changed(sh, b)
+}
+
+// Look says what Take would say, as far as this node knows, and takes nothing and asks
+// nobody. Of a counter that somebody else owns it may know nothing, or what it was told
+// last.
+func (n *Node) Look(now limit.Instant, c *Charge) {
+	sh := n.shardOf(c.ID.Key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	free, reset := c.Params.Burst(), limit.Span(0)
+	if b := sh.books.find(c.ID.Key); b != nil {
+		b.rescale(now, c.Params)
+		told := c.Params.Move(b.state, now, b.outstanding)
+		free, reset = b.free(now), c.Params.Describe(told, now).ResetAfter
+	} else if h := sh.holders.find(c.ID.Key); h != nil && now < h.resetAt {
+		h.lapse(now)
+		free, reset = h.left.Add(h.held()), h.resetAt.Sub(now)
+	}
+	c.Outcome, c.Reading = Admitted, decide.Reading{Remaining: max(0, free), ResetAfter: reset}
+	if max(1, c.Cost) > free {
+		c.Outcome, c.Reading.RetryAfter = Denied, c.Params.RetryAfter(c.Params.Debit(decide.State{}, now, c.Params.Burst()-free), now, c.Cost)
+	}
+}
+
+// Undo takes an admitted charge back: another limit of the request has denied it.
+func (n *Node) Undo(now limit.Instant, c *Charge) {
+	sh := n.shardOf(c.ID.Key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	b, h := sh.books.find(c.ID.Key), sh.holders.find(c.ID.Key)
+	switch {
+	case c.from == inBook && b != nil:
+		b.move(now, -c.Cost)
+		n.changed(sh, b)
+	case c.from == onLease && h != nil:
+		h.undo(now, c.life, c.Cost)
+	case c.from == alone && h != nil:
+		p := localShare(c.Params, n.view.Load().parts)
+		h.alone = p.Move(h.alone, now, -c.Cost)
+	}
+	c.from = nowhere
+}
+
+func (n *Node) shardOf(k limit.Key) *shard { return &n.shards[k.Hi>>(64-6)] }
+
+// book returns the book of a counter, and makes it if need be; nil when there is no
+// room.
+func (n *Node) book(now limit.Instant, sh *shard, id share.ID, p *decide.Params) *book {
+	b := sh.books.find(id.Key)
+	if b != nil {
+		b.rescale(now, p)
+		return b
+	}
+	if sh.books.len() >= n.perShard && !sh.evict(now, id.Key) {
+		return nil
+	}
+	b = sh.books.add(id.Key)
+	b.id, b.params, b.usedAt, b.cameAt = id, p, now, now
+	return b
+}
+
+// evict makes room for a book: of some it gives the one up of which least is used.
+// One that others hold leases of stays.
+func (sh *shard) evict(now limit.Instant, k limit.Key) bool {
+	victim, least := limit.Key{}, limit.MaxAmount
+	look := func(b *book) {
+		if s := b.sum(now); s.outstanding == 0 && s.used < least {
+			victim, least = b.id.Key, s.used
+		}
+	}
+	from := int(k.Lo % uint64(len(sh.books.keys)))
+	if next := sh.books.each(from, evictAmong, look); next == 0 {
+		sh.books.each(0, evictAmong, look)
+	}
+	sh.books.remove(victim)
+	return !victim.IsZero()
+}
+
+// holder returns the lease of a counter, and makes it if need be; nil when there is
+// no room.
+func (n *Node) holder(sh *shard, c *Charge) *holder {
+	h := sh.holders.find(c.ID.Key)
+	if h == nil {
+		if sh.holders.len() >= n.perShard {
+			return nil
+		}
+		h = sh.holders.add(c.ID.Key)
+		h.id = c.ID
+	}
+	h.params = c.Params
+	return h
+}
+
+// asks has the owner of a counter asked at the next Tick.
+func (n *Node) asks(sh *shard, h *holder) {
+	if !h.queued {
+		h.queued = true
+		sh.asking = append(sh.asking, h.id.Key)
+		n.work(sh)
+	}
+}
+
+// changed has the successor of a counter told at the next Tick.
+func (n *Node) changed(sh *shard, b *book) {
+	if b.changed && !b.queued {
+		b.queued = true
+		sh.telling = append(sh.telling, b.id.Key)
+		n.work(sh)
+	}
+}
+
+// work notes that there is something to do for a shard.
+func (n *Node) work(sh *shard) {
+	if sh.busy.Swap(true) {
+		return
+	}
+	if n.wake != nil {
+		n.wake()
+	}
+}
