@@ -158,9 +158,13 @@ func addTotals(totals []total, limits, before []report.Usage, elapsed time.Durat
 		if j := slices.IndexFunc(before, func(u report.Usage) bool { return u.Name == l.Name }); j >= 0 {
 			base = before[j]
 		}
-		// Enforcers share counters, so each knows nearly all keys: the sum would count
-		// every client once an enforcer.
-		totals[i].activeKeys = max(totals[i].activeKeys, l.ActiveKeys)
+		// Enforcers that gossip know nearly all keys each: the sum would count every
+		// client once an enforcer.
+		if l.Apart {
+			totals[i].activeKeys += l.ActiveKeys
+		} else {
+			totals[i].activeKeys = max(totals[i].activeKeys, l.ActiveKeys)
+		}
 		went := l.Since(base)
 		totals[i].admitted += float64(went.Admitted) / elapsed.Seconds()
 		totals[i].limited += float64(went.Limited) / elapsed.Seconds()

@@ -26,7 +26,6 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/internal/transport"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/match"
-	"github.com/sluice-dev/sluice/enforcer/request"
 	"github.com/sluice-dev/sluice/enforcer/rls"
 )
 
@@ -100,7 +99,7 @@ func (e *Enforcer) newEngine() (err error) {
 	}
 	e.engine, err = engine.New(engine.Options{
 		Node: limit.NodeID(e.opts.Node), MaxKeys: e.opts.MaxKeys, Seed: seed, Born: e.started,
-		Wake: func() { e.transport.Wake() },
+		Wake: func() { e.transport.Wake() }, Hurry: func() { e.transport.Hurry() },
 	})
 	return err
 }
@@ -135,6 +134,7 @@ func (e *Enforcer) listen(ctx context.Context) error {
 	}
 	e.transport, err = transport.Listen(transport.Options{
 		Listen: e.opts.GossipListen, Node: e.engine, Now: e.clock.Now, Log: e.opts.Log, Keys: e.keys.Ring(),
+		Prompt: func() bool { return e.engine.Prompt(e.clock.Now()) },
 	})
 	if err != nil {
 		return fmt.Errorf("--gossip-listen %s: %w", e.opts.GossipListen, err)
@@ -170,7 +170,7 @@ func (e *Enforcer) serve() error {
 	if err != nil {
 		return err
 	}
-	decider := decider{e.engine, e.clock}
+	decider := newDecider(e.engine, e.clock)
 	const mutual, oneWay = true, false
 	rlsTLS, httpTLS := e.tls.Config(mutual, "h2"), e.tls.Config(mutual, "h2", "http/1.1")
 	if e.opts.TLSPermissive {
@@ -205,15 +205,4 @@ func (e *Enforcer) Close() error {
 		errs = append(errs, e.transport.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// decider asks the engine, at the time it is.
-type decider struct {
-	engine *engine.Engine
-	clock  *clock.Clock
-}
-
-// Decide reads the clock once and decides.
-func (d decider) Decide(req *request.Request, ans *request.Answer) {
-	d.engine.Decide(d.clock.Now(), req, ans)
 }

@@ -61,7 +61,7 @@ func policiesOf(r *engine.Report) []report.Policy {
 			id := policy.LimitID(p, &p.Limits[j])
 			u := r.Usage[id]
 			told.Limits = append(told.Limits, report.Usage{
-				Name: p.Limits[j].Name, ActiveKeys: u.Active, Admitted: u.Admitted, Limited: u.Limited,
+				Name: p.Limits[j].Name, ActiveKeys: u.Active, Apart: p.Limits[j].Sharing == policy.Exact.String(), Admitted: u.Admitted, Limited: u.Limited,
 				OverAdmitted: int64(1000 * r.Gossip.Over[id]), Capacity: capacityOf(&p.Limits[j]),
 			})
 		}
@@ -89,7 +89,7 @@ func (e *Enforcer) counts() admin.Counts {
 	r, t := e.engine.Report(), e.transport.Stats()
 	dropped := t.Dropped
 	for reason, n := range map[string]uint64{
-		"malformed": r.Gossip.Malformed, "stranger": r.Gossip.Strange, "name_taken": r.Gossip.Clashing, "other_seed": r.Gossip.Foreign,
+		"malformed": r.Gossip.Malformed + r.Lease.Malformed, "stranger": r.Gossip.Strange + r.Lease.Strange, "name_taken": r.Gossip.Clashing, "other_seed": r.Gossip.Foreign,
 	} {
 		dropped[reason] = n
 	}
@@ -100,6 +100,10 @@ func (e *Enforcer) counts() admin.Counts {
 			{Direction: "sent", Protocol: "tcp", Frames: t.SentTCP.Frames, Bytes: t.SentTCP.Bytes},
 			{Direction: "received", Protocol: "udp", Frames: t.ReceivedUDP.Frames, Bytes: t.ReceivedUDP.Bytes},
 			{Direction: "received", Protocol: "tcp", Frames: t.ReceivedTCP.Frames, Bytes: t.ReceivedTCP.Bytes},
+		},
+		Exact: admin.Exact{
+			Counters: r.Lease.Books, Leases: r.Lease.Leases, Silent: r.Lease.Silent, Waits: r.Lease.Asked,
+			Decided: map[string]uint64{"owner": r.Lease.Here, "lease": r.Lease.Leased, "late": r.Lease.Late, "unreachable": r.Lease.Alone},
 		},
 		PacketsSent: t.MembershipSent.Frames, PacketsReceived: t.MembershipReceived.Frames,
 		FramesDropped: dropped, FramesPassedOn: r.Gossip.Passed, GossipKeys: len(e.keys.Ring().Keys()),

@@ -29,6 +29,8 @@ type Counts struct {
 	Evicted, Expired uint64
 	StoreBytes       int64
 
+	Exact Exact
+
 	Frames                       []Traffic         // gossip, by direction and protocol
 	PacketsSent, PacketsReceived uint64            // datagrams of membership
 	FramesDropped                map[string]uint64 // of both, by reason: a fixed set
@@ -42,6 +44,14 @@ type Counts struct {
 	Digest           string
 	Version          string
 	Revision         string // the commit of the program
+}
+
+// Exact is what limits with sharing Exact did.
+type Exact struct {
+	Counters, Leases int
+	Silent           int
+	Decided          map[string]uint64 // a fixed set
+	Waits            uint64
 }
 
 // TLS is what is known of the files that TLS is spoken with.
@@ -78,6 +88,11 @@ var (
 	gossipKeys  = desc("gossip_keys", "Keys of the gossip key file in force; 0: gossip is not authenticated. While a key rotates it is 2 on every enforcer before the new one seals.")
 	tlsExpires  = desc("tls_certificate_expiration_timestamp_seconds", "When the certificate in force expires, in seconds since 1970. There is none while TLS is off.")
 	tlsReload   = desc("tls_last_reload_successful", "Whether the TLS files, as they are now, are in force (1), or what was in them before, since they cannot be used (0). There is none while TLS is off.")
+	exactKeys   = desc("exact_counters", "Counters of limits with sharing Exact in memory: those that this enforcer keeps, and its copies of others.")
+	exactLeases = desc("exact_leases", "Leases of counters that other enforcers keep.")
+	exactSilent = desc("exact_silent_peers", "Peers that leave questions about their counters without an answer. While this is above 0, onUnreachable of the limits decides.")
+	exactTaken  = desc("exact_decisions_total", "Charges of limits with sharing Exact, by what decided them: owner (this enforcer keeps the counter), lease, late (denied, since the owner did not answer in time) or unreachable (as onUnreachable says).", "by")
+	exactWaits  = desc("exact_waits_total", "Times that a request waited for the enforcer that keeps its counter.")
 	failures    = desc("expression_errors_total", "Expressions that failed on a request; the request was limited all the same.")
 	peers       = desc("peers", "Peers that have spoken lately.")
 	document    = desc("document_info", "The document in force.", "digest")
@@ -88,7 +103,8 @@ var (
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		limitTokens, overTokens, activeKeys, keys, maxKeys, evicted, expired, storeBytes,
-		frames, frameBytes, packets, gossipKeys, tlsExpires, tlsReload, dropped, passedOn, failures, peers, document, build,
+		frames, frameBytes, packets, gossipKeys, tlsExpires, tlsReload, dropped, passedOn,
+		exactKeys, exactLeases, exactSilent, exactTaken, exactWaits, failures, peers, document, build,
 	} {
 		ch <- d
 	}
@@ -129,6 +145,13 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(tlsExpires, float64(n.TLS.Expires.Unix()))
 		gauge(tlsReload, map[bool]float64{false: 1, true: 0}[n.TLS.Stale])
 	}
+	gauge(exactKeys, float64(n.Exact.Counters))
+	gauge(exactLeases, float64(n.Exact.Leases))
+	gauge(exactSilent, float64(n.Exact.Silent))
+	for by, v := range n.Exact.Decided {
+		counter(exactTaken, float64(v), by)
+	}
+	counter(exactWaits, float64(n.Exact.Waits))
 	counter(failures, float64(n.ExpressionErrors))
 	gauge(peers, float64(n.Peers))
 	gauge(document, 1, n.Digest)

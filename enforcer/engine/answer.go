@@ -3,6 +3,7 @@ package engine
 import (
 	"math/bits"
 
+	"github.com/sluice-dev/sluice/enforcer/lease"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/match"
 	"github.com/sluice-dev/sluice/enforcer/request"
@@ -61,6 +62,12 @@ func (s *scratch) verdict(i int, v *request.Verdict) {
 	case unlimited:
 		v.Denied, v.Remaining, v.ResetAfter, v.RetryAfter = false, limit.MaxAmount, 0, 0
 	default:
+		if at <= exactly {
+			x := &s.exact[exactly-at]
+			v.Denied = x.Outcome != lease.Admitted
+			v.Remaining, v.ResetAfter, v.RetryAfter = x.Reading.Remaining, x.Reading.ResetAfter, x.Reading.RetryAfter
+			return
+		}
 		c := &s.charges[at]
 		v.Denied = !c.Admitted
 		v.Remaining, v.ResetAfter, v.RetryAfter = c.Reading.Remaining, c.Reading.ResetAfter, c.Reading.RetryAfter

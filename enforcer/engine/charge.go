@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/sluice-dev/sluice/enforcer/account"
+	"github.com/sluice-dev/sluice/enforcer/lease"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/match"
 	"github.com/sluice-dev/sluice/enforcer/policy"
@@ -22,8 +23,11 @@ type scratch struct {
 	matched []match.Charge
 	charges []account.Charge
 
+	// exact are the charges of counters that are shared exactly.
+	exact []exact
+
 	// at is, for each of matched, the position of its counter in charges, or
-	// banned or unlimited where there is none.
+	// banned or unlimited where there is none, or exactly less its position in exact.
 	at []int
 
 	room struct {
@@ -74,24 +78,50 @@ func (s *scratch) domain(f *force, name string) *policy.Domain {
 const (
 	banned    = -1
 	unlimited = -2
+	exactly   = -3
 )
 
 // charge charges what the request matched, and says whether it is admitted. If
 // one enforced limit denies, be it a counter or a ban, no enforced limit is
 // charged; shadow limits are charged on their own.
-func (e *Engine) charge(now limit.Instant, f *force, s *scratch) bool {
+//
+// It waits, and nothing is charged, where another node has to be asked first.
+func (e *Engine) charge(now limit.Instant, f *force, s *scratch, w lease.Waiter) (admitted, waits bool) {
 	free := e.gather(now, f, s)
-	admitted := (len(s.charges) == 0 || e.store.Charge(now, s.charges)) && free
-	if len(s.charges) < len(s.matched) {
+	if len(s.exact) > 0 {
+		if free, waits = s.takeExact(now, e.lease, free, w); waits {
+			return false, true
+		}
+	}
+	if !free {
+		s.spare()
+	}
+	admitted = (len(s.charges) == 0 || e.store.Charge(now, s.charges)) && free
+	if len(s.exact) > 0 {
+		if free && !admitted {
+			s.undoExact(now, e.lease, func(x *exact) bool { return !x.shadow })
+		}
+		e.countExact(s, admitted)
+	}
+	if len(s.charges)+len(s.exact) < len(s.matched) {
 		e.tally(s, admitted)
 	}
-	return admitted
+	return admitted, false
+}
+
+// spare has the enforced limits only looked at: something else denies.
+func (s *scratch) spare() {
+	for i := range s.charges {
+		if !s.charges[i].Shadow {
+			s.charges[i].Cost = 0
+		}
+	}
 }
 
 // gather makes the charges of what the request matched, and says whether no
 // enforced limit bans it.
 func (e *Engine) gather(now limit.Instant, f *force, s *scratch) (free bool) {
-	s.charges, s.at = s.charges[:0], s.at[:0]
+	s.charges, s.exact, s.at = s.charges[:0], s.exact[:0], s.at[:0]
 	free = true
 	for i := range s.matched {
 		m := &s.matched[i]
@@ -104,19 +134,16 @@ func (e *Engine) gather(now limit.Instant, f *force, s *scratch) (free bool) {
 		if at == banned && !m.Quota.Shadow {
 			free = false
 		}
-		if at >= 0 {
+		switch {
+		case at < 0:
+		case f.exact != nil && m.Meter != match.OwnMeter && f.exact[m.Meter]:
+			at = exactly - len(s.exact)
+			s.exact = append(s.exact, f.exactOf(m, ref))
+		default:
 			at = len(s.charges)
 			s.add(m, ref)
 		}
 		s.at = append(s.at, at)
-	}
-	if !free {
-		// The ban decides; the other enforced limits are only looked at.
-		for i := range s.charges {
-			if !s.charges[i].Shadow {
-				s.charges[i].Cost = 0
-			}
-		}
 	}
 	return free
 }
@@ -152,7 +179,7 @@ func (e *Engine) meter(now limit.Instant, m *match.Charge) (ref account.Ref, at 
 func (e *Engine) tally(s *scratch, admitted bool) {
 	for i, at := range s.at {
 		m := &s.matched[i]
-		if at >= 0 || m.Own != nil || at == unlimited && !admitted && !m.Quota.Shadow {
+		if at >= 0 || at <= exactly || m.Own != nil || at == unlimited && !admitted && !m.Quota.Shadow {
 			continue
 		}
 		if ref, ok := e.store.Ref(m.Limit, 0); ok {

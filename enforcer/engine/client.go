@@ -18,6 +18,12 @@ func (e *Engine) Look(now limit.Instant, name policy.Name, key []string) (match.
 	if !ok || c.Deny || c.Unlimited {
 		return c, decide.Reading{}, ok
 	}
+	if f.exact != nil && f.exact[c.Meter] {
+		x := f.exactOf(&c, f.refs[c.Meter])
+		x.Cost = 0
+		e.lease.Look(now, &x.Charge)
+		return c, x.Reading, true
+	}
 	asked := []account.Charge{{Key: c.Key, Meter: f.refs[c.Meter]}}
 	e.store.Ask(now, asked)
 	return c, asked[0].Reading, true
@@ -29,7 +35,13 @@ func (e *Engine) Look(now limit.Instant, name policy.Name, key []string) (match.
 func (e *Engine) Fill(now limit.Instant, name policy.Name, key []string) (match.Charge, bool) {
 	f := e.force.Load()
 	c, ok := f.client(name, key)
-	if ok && !c.Deny && !c.Unlimited {
+	switch {
+	case !ok || c.Deny || c.Unlimited:
+	case f.exact != nil && f.exact[c.Meter]:
+		x := f.exactOf(&c, f.refs[c.Meter])
+		x.Cost = -x.Params.Burst()
+		e.lease.Take(now, &x.Charge, nil)
+	default:
 		ok = e.store.Fill(now, c.Key, f.refs[c.Meter])
 	}
 	return c, ok

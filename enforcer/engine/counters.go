@@ -57,6 +57,7 @@ func (c counters) Reset(limit.Instant) {
 	next.seed = c.gossip.Seed().Value
 	c.force.Store(&next)
 	c.store.Reset()
+	c.standing = 0 // lease has to know of the seed
 }
 
 // ref finds the meter of a peer's counter; none where this node counts for itself,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-dev/sluice/enforcer/account"
 	"github.com/sluice-dev/sluice/enforcer/gossip"
+	"github.com/sluice-dev/sluice/enforcer/lease"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/match"
 	"github.com/sluice-dev/sluice/enforcer/policy"
@@ -26,6 +27,9 @@ const (
 
 	// homePart of the counters may have their home here, and at least minHomes.
 	homePart, minHomes = 4, 1024
+
+	// exactPart of the counters may be shared exactly.
+	exactPart, minExact = 4, 1024
 )
 
 // Options configure an Engine.
@@ -47,6 +51,10 @@ type Options struct {
 	// need not wait for its time; nil calls nobody. It runs within Decide: it must
 	// not block, and must not call the Engine.
 	Wake func()
+
+	// Hurry is called when a request waits for another node's answer, and is otherwise
+	// as Wake.
+	Hurry func()
 }
 
 // Engine is one node. Decide may be called from any number of goroutines, and
@@ -64,6 +72,10 @@ type Engine struct {
 	mu       sync.Mutex
 	gossip   *gossip.Node  // guarded by mu
 	expireAt limit.Instant // guarded by mu
+
+	lease    *lease.Node // Take, Undo and Look need no mu
+	leases   bool        // a limit has needed it; guarded by mu
+	standing uint32      // of the pool, as lease knows it; guarded by mu
 }
 
 // force is what Decide needs to see as one: the policies, where the store has
@@ -72,6 +84,7 @@ type force struct {
 	snapshot *policy.Snapshot // nil before the first
 	refs     []account.Ref    // by position in snapshot.Meters
 	meters   []account.Meter  // snapshot.Meters, as the store takes them
+	exact    []bool           // which of them are shared exactly; nil: none
 	seed     match.Seed
 	since    limit.Instant
 }
@@ -92,6 +105,13 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
+	e.lease, err = lease.New(lease.Options{
+		Name: o.Node, Life: e.gossip.Life(), Params: counters{e}.params, Wake: o.Wake, Hurry: o.Hurry,
+		MaxKeys: max(minExact, store.Stats().MaxKeys/exactPart),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
 	return e, nil
 }
 
@@ -108,11 +128,14 @@ func (e *Engine) SetPolicy(now limit.Instant, snapshot *policy.Snapshot) {
 			Local: m.Sharing == policy.Local, Cautious: m.Cautious,
 		}
 	}
+	exact := exactMeters(snapshot)
+	e.leases = e.leases || exact != nil
 	e.force.Store(&force{
-		snapshot: snapshot, meters: meters, refs: e.setMetersLocked(now, meters),
+		snapshot: snapshot, exact: exact, meters: meters, refs: e.setMetersLocked(now, meters),
 		seed: e.gossip.Seed().Value, since: now,
 	})
 	e.gossip.Start(now)
+	e.standLocked(now)
 }
 
 // SetView replaces the view of the pool: who the other nodes are, where, and
@@ -121,6 +144,7 @@ func (e *Engine) SetView(now limit.Instant, v gossip.View) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.gossip.SetView(now, v)
+	e.standLocked(now)
 }
 
 // Tick does what time asks for: it shares what was admitted, and forgets
@@ -130,6 +154,10 @@ func (e *Engine) Tick(now limit.Instant, out gossip.Outbox) (next limit.Span) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	next = e.gossip.Tick(now, out)
+	if e.leases {
+		e.standLocked(now)
+		next = min(next, e.lease.Tick(now, out))
+	}
 	if now >= e.expireAt {
 		e.expireAt = now.Add(expireEvery)
 		e.store.Expire(now, expireBudget)
@@ -137,11 +165,20 @@ func (e *Engine) Tick(now limit.Instant, out gossip.Outbox) (next limit.Span) {
 	return next
 }
 
-// Receive takes a frame from a peer. Its errors are those of gossip.Node.Receive.
+// Receive takes a frame from a peer. Its errors are those of gossip.Node.Receive and
+// lease.Node.Receive.
 func (e *Engine) Receive(now limit.Instant, from string, frame []byte, out gossip.Outbox) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.gossip.Receive(now, from, frame, out)
+	if len(frame) > 0 && frame[0] == lease.Version {
+		if !e.leases {
+			return nil // this node has not heard yet of a limit that others have
+		}
+		return e.lease.Receive(now, from, frame, out)
+	}
+	err := e.gossip.Receive(now, from, frame, out)
+	e.standLocked(now)
+	return err
 }
 
 // Joined says whether the node has policies and the counts of its peers, or has
@@ -157,29 +194,48 @@ func (e *Engine) Joined() bool {
 func (e *Engine) Left() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.gossip.Left()
+	return e.gossip.Left() && (!e.leases || e.lease.Left())
+}
+
+// MayWait says whether there are limits that DecideOrWait may have to wait for.
+func (e *Engine) MayWait() bool { return e.force.Load().exact != nil }
+
+// Prompt says whether somebody waits for the answers to frames that are under way:
+// here, or on the nodes that they came from. It is for the driver of Tick and Receive.
+func (e *Engine) Prompt(now limit.Instant) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.leases && e.lease.Prompt(now)
 }
 
 // Decide decides a request, charges its limits and fills in ans. It makes no
-// allocation when ans has been used before for as many limits and descriptors.
+// allocation when ans has been used before for as many limits and descriptors. Where
+// another node would have to be asked first, it is, and the request is denied.
 func (e *Engine) Decide(now limit.Instant, req *request.Request, ans *request.Answer) {
+	e.DecideOrWait(now, req, ans, nil)
+}
+
+// DecideOrWait is Decide, but for a request of which another node has to be asked
+// first it returns true: nothing is decided or charged, and w is woken when it is
+// worth to try again.
+func (e *Engine) DecideOrWait(now limit.Instant, req *request.Request, ans *request.Answer, w lease.Waiter) (waits bool) {
 	ans.Reset(len(req.Descriptors))
 	if s, ok := ans.Work.(*scratch); ok {
-		e.decide(now, req, ans, s)
-		return
+		return e.decide(now, req, ans, s, w)
 	}
 	s := e.borrow(ans)
-	e.decide(now, req, ans, s)
+	waits = e.decide(now, req, ans, s, w)
 	if ans.Work != any(s) {
 		e.spare.Put(s)
 	}
+	return waits
 }
 
-func (e *Engine) decide(now limit.Instant, req *request.Request, ans *request.Answer, s *scratch) {
+func (e *Engine) decide(now limit.Instant, req *request.Request, ans *request.Answer, s *scratch, w lease.Waiter) (waits bool) {
 	f := e.force.Load()
 	domain := s.domain(f, req.Domain)
 	if domain == nil {
-		return
+		return false
 	}
 	ans.KnownDomain = true
 	failed := 0
@@ -188,7 +244,11 @@ func (e *Engine) decide(now limit.Instant, req *request.Request, ans *request.An
 		e.failed.Add(uint64(failed))
 	}
 	if len(s.matched) > 0 {
-		admitted := e.charge(now, f, s)
+		admitted, waits := e.charge(now, f, s, w)
+		if waits {
+			return true
+		}
 		s.answer(admitted, ans)
 	}
+	return false
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"github.com/sluice-dev/sluice/enforcer/account"
 	"github.com/sluice-dev/sluice/enforcer/gossip"
+	"github.com/sluice-dev/sluice/enforcer/lease"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/policy"
 )
@@ -14,11 +15,13 @@ type Report struct {
 	Since    limit.Instant
 
 	// Usage is what each limit did here, by policy.Meter.Limit. A limit that was
-	// never asked may be missing.
+	// never asked may be missing. Of one that is shared exactly the active counters
+	// are those that this node owns, and no other does.
 	Usage map[uint64]account.Usage
 
 	Store  account.Stats
 	Gossip gossip.Stats
+	Lease  lease.Stats
 	Joined bool
 	Peers  []gossip.Peer // ordered by address
 
@@ -39,8 +42,14 @@ func (e *Engine) Report() Report {
 		Usage: map[uint64]account.Usage{}, Store: e.store.Stats(), Failed: e.failed.Load(),
 	}
 	e.store.Usage(func(id uint64, u account.Usage) { r.Usage[id] = u })
+	e.lease.Active(func(id uint64) {
+		u := r.Usage[id]
+		u.Active++
+		r.Usage[id] = u
+	})
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	r.Lease = e.lease.Stats()
 	r.Gossip, r.Joined, r.Peers = e.gossip.Stats(), e.gossip.Joined(), e.gossip.Peers(nil)
 	return r
 }

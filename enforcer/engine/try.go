@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"github.com/sluice-dev/sluice/enforcer/lease"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/request"
 )
@@ -16,7 +17,15 @@ func (e *Engine) Try(now limit.Instant, req *request.Request, ans *request.Answe
 	ans.KnownDomain = true
 	s.matched, _ = s.matcher.Match(domain, f.seed, req, s.matched[:0])
 	if len(s.matched) > 0 {
-		free := e.gather(now, f, s)
-		s.answer(e.store.Ask(now, s.charges) && free, ans)
+		admitted := e.gather(now, f, s)
+		for i := range s.exact {
+			x := &s.exact[i]
+			e.lease.Look(now, &x.Charge)
+			admitted = admitted && (x.shadow || x.Outcome == lease.Admitted)
+		}
+		if !admitted {
+			s.spare()
+		}
+		s.answer(e.store.Ask(now, s.charges) && admitted, ans)
 	}
 }

@@ -145,9 +145,6 @@ const LostAfter = lostAfter
 // Tag is what frames carry of a seed.
 func (s Seed) Tag() uint32 { return s.tag() }
 
-// Life tells one start of a node from another.
-func (n *Node) Life() uint64 { return n.life }
-
 // Numbers is a set of peers by their number.
 type Numbers struct{ n numbers }
 

@@ -84,6 +84,10 @@ type Usage struct {
 	// that are known only from peers.
 	ActiveKeys int64 `json:"activeKeys"`
 
+	// Apart says that no other enforcer counts these clients, so that the pool has as
+	// many as all its enforcers together.
+	Apart bool `json:"apart,omitempty"`
+
 	Admitted int64 `json:"admitted"` // tokens admitted here
 	Limited  int64 `json:"limited"`  // tokens denied here; by a shadow limit: that would have been
 

@@ -31,7 +31,7 @@ const (
 // A wake-up of the process costs several times what it takes to handle a frame.
 // So when a frame has come the driver does not wait for the next one, but looks
 // after gossip.Urgent, when its peers' frames are all there; only after that time
-// without frames it waits for one again.
+// without frames, or when somebody waits for their answers, it waits for one again.
 type driver struct {
 	*Transport
 	linking context.Context // of links
@@ -161,7 +161,7 @@ func (d *driver) wait() error {
 	if !now.Before(d.due) {
 		return nil
 	}
-	if canProbe && now.Before(d.pause) {
+	if canProbe && now.Before(d.pause) && !d.prompt() {
 		d.timer.Reset(min(d.due.Sub(now), d.pause.Sub(now)))
 		select {
 		case <-d.timer.C:
@@ -182,6 +182,9 @@ func (d *driver) wait() error {
 	}
 	return nil
 }
+
+// prompt says whether to wait for each frame.
+func (d *driver) prompt() bool { return d.opts.Prompt != nil && d.opts.Prompt() }
 
 // datagram handles what has come from an address.
 func (d *driver) datagram(from netip.AddrPort, b []byte) {

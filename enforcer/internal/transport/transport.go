@@ -65,6 +65,10 @@ type Options struct {
 	Now    func() limit.Instant // the clock; safe for concurrent use
 	Log    *slog.Logger
 
+	// Prompt says whether the peers' frames are waited for by somebody at the moment:
+	// they are then handled as they come, and not together. Nil: never.
+	Prompt func() bool
+
 	// Keys are the pool's; nil means that there are none: what is sent can be read
 	// and forged by everybody on the network.
 	Keys *seal.Ring
@@ -170,6 +174,14 @@ const (
 // tick.
 func (t *Transport) Wake() {
 	if t.rest.Load() == resting && t.rest.CompareAndSwap(resting, woken) {
+		t.nudge()
+	}
+}
+
+// Hurry tells that somebody waits for what the node has to say: it ticks at once.
+// Otherwise it is as Wake.
+func (t *Transport) Hurry() {
+	if t.rest.Swap(woken) != woken {
 		t.nudge()
 	}
 }
