@@ -110,11 +110,15 @@ type Grant struct {
 	Reset   limit.Span   // until the book is the initial one
 }
 
-// askEvery is how often the owner of a busy counter is asked: a token waits in the
-// book so long on the average, so the book must not be full by then.
+// askEvery is how often the owner of a busy counter is asked. A token waits in the book
+// so long on the average, so the book must not be full by then. And it hears so late of
+// what was used, which a sliding window counts from then on.
 func askEvery(p *decide.Params) limit.Span {
-	per, requests := float64(p.Per()), float64(p.Requests())
-	return min(max(limit.Span(per/requests*float64(p.Burst())/4), minAsk), maxAsk)
+	every := p.Per() / 100
+	if p.Algorithm() != decide.Sliding {
+		every = limit.Span(float64(p.Per()) / float64(p.Requests()) * float64(p.Burst()) / 4)
+	}
+	return min(max(every, minAsk), maxAsk)
 }
 
 // perSecond is the rate of a counter, in tokens a second.

@@ -39,6 +39,8 @@ Flags:
 type options struct {
 	seeds, jobs                   int
 	rows                          []string
+	sharing                       string
+	ours                          algorithm
 	short, markdown, cases, naive bool
 	list                          bool
 }
@@ -68,7 +70,7 @@ func run(args []string, out, progress io.Writer) error {
 		return p.err
 	}
 	began := time.Now()
-	r := newRunner(rows, o.seeds, o.jobs, o.naive, progress)
+	r := newRunner(o.ours, rows, o.seeds, o.jobs, o.naive, progress)
 	p.head()
 	var broken []string
 	for i := range rows {
@@ -94,6 +96,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	flags.SortFlags = false
 	flags.IntVar(&o.seeds, "seeds", 20, "runs of each case; pools of 50 and more nodes get at most 8")
 	flags.StringSliceVar(&o.rows, "rows", nil, "only these rows: names or patterns such as 'step*'")
+	flags.StringVar(&o.sharing, "sharing", "Gossip", "how the engine shares: Gossip or Exact; the goals are those of Gossip, and of Exact the row 'above' shows more")
 	flags.BoolVar(&o.short, "short", false, "at most 3 seeds, no pool of more than 50 nodes, at most 5 minutes of virtual time: a minute or so")
 	flags.BoolVar(&o.markdown, "markdown", false, "print a Markdown table")
 	flags.BoolVar(&o.cases, "cases", false, "print a line for every case of a row")
@@ -104,7 +107,11 @@ func parse(args []string, out io.Writer) (*options, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
+	ours, known := ours(o.sharing)
+	o.ours = ours
 	switch {
+	case !known:
+		return nil, fmt.Errorf("--sharing %q: use Gossip or Exact", o.sharing)
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("%q is not a flag: use --rows to choose rows", flags.Arg(0))
 	case o.seeds < 1:

@@ -61,7 +61,7 @@ func (p *printer) row(r *runner, w *row) (broken []string) {
 	}
 	for i := range w.measures {
 		m := &w.measures[i]
-		o := r.outcome(w, m, ours)
+		o := r.outcome(w, m, r.ours)
 		ok := verdict(m, o)
 		if failures := r.errors(m); len(failures) > 0 {
 			ok = "ERROR"

@@ -22,7 +22,12 @@ func (a algorithm) fits(s *scenario.Scenario) bool {
 	return a.name != "bucket" || s.Limit.Algorithm == "" || s.Limit.Algorithm == policy.TokenBucket
 }
 
-var ours = algorithm{"engine", scenario.Engine}
+// ours returns the engine's own way, by --sharing.
+func ours(sharing string) (algorithm, bool) {
+	makers := map[string]scenario.Maker{policy.Gossip.String(): scenario.Engine, policy.Exact.String(): scenario.Exact}
+	maker, ok := makers[sharing]
+	return algorithm{"engine", maker}, ok
+}
 
 // naive are what is shown beside the engine.
 var naive = []algorithm{{"window", scenario.NaiveWindow}, {"bucket", scenario.NaiveBucket}}
@@ -34,6 +39,7 @@ const naiveSeeds = 3
 // runner runs every case once for each seed and algorithm, and takes all
 // measures of the rows from it.
 type runner struct {
+	ours     algorithm
 	seeds    int
 	jobs     int
 	baseline bool // run the naive algorithms as well
@@ -47,9 +53,9 @@ type runner struct {
 // cell names the values of a measure in a case.
 type cell struct{ measure, algorithm, name string }
 
-func newRunner(rows []row, seeds, jobs int, baseline bool, progress io.Writer) *runner {
+func newRunner(ours algorithm, rows []row, seeds, jobs int, baseline bool, progress io.Writer) *runner {
 	return &runner{
-		seeds: seeds, jobs: jobs, baseline: baseline, progress: progress, rows: rows,
+		ours: ours, seeds: seeds, jobs: jobs, baseline: baseline, progress: progress, rows: rows,
 		done: map[string]bool{}, values: map[cell][]float64{}, failed: map[string][]string{},
 	}
 }
@@ -90,7 +96,7 @@ func (r *runner) runCase(w *row, s scenario.Scenario) {
 	began := time.Now()
 	var jobs []*job
 	for seed := range r.seedsFor(&s) {
-		jobs = append(jobs, &job{algorithm: ours, seed: uint64(seed) + 1})
+		jobs = append(jobs, &job{algorithm: r.ours, seed: uint64(seed) + 1})
 		for _, a := range naive {
 			if r.baseline && a.fits(&s) && seed < naiveSeeds && (seed == 0 || s.Nodes < 500) {
 				jobs = append(jobs, &job{algorithm: a, seed: uint64(seed) + 1})

@@ -180,7 +180,7 @@ func table(t *testing.T, p *printer, rows ...row) (string, []string) {
 	t.Helper()
 	var out bytes.Buffer
 	p.out = &out
-	r := newRunner(rows, 2, 2, true, io.Discard)
+	r := newRunner(algorithm{"engine", scenario.Engine}, rows, 2, 2, true, io.Discard)
 	p.head()
 	var broken []string
 	for i := range rows {

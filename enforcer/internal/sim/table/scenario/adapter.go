@@ -21,13 +21,25 @@ import (
 // to the others.
 const agreement = .03
 
-// Engine is the project's own engine.
-func Engine(s *Scenario) (System, error) {
+// Engine is the project's own engine, sharing by gossip.
+func Engine(s *Scenario) (System, error) { return newEngines(s, policy.Gossip) }
+
+// Exact is the project's own engine, sharing exactly.
+func Exact(s *Scenario) (System, error) {
+	e, err := newEngines(s, policy.Exact)
+	if err != nil {
+		return nil, err
+	}
+	return exactEngines{e}, nil
+}
+
+func newEngines(s *Scenario, sharing policy.Sharing) (*engines, error) {
 	p := policy.Policy{
 		Namespace: "sim", Name: "sim", Domain: "sim", Generation: 1,
 		Limits: []policy.Limit{{
 			Name: "limit", Key: []string{"request.headers['x-api-key']"}, Algorithm: s.Limit.algorithm(),
 			Rate: policy.Rate{Requests: s.Limit.Requests, Per: per(s.Limit.Per)}, Burst: s.Limit.Burst,
+			Sharing: sharing.String(),
 		}},
 	}
 	snapshot, err := policy.Compile(&policy.Document{Version: policy.Version, Pool: "sim", Policies: []policy.Policy{p}})
@@ -77,7 +89,7 @@ func (*engines) Lawful() bool { return true }
 func (e *engines) Boot(id Identity) (Limiter, error) {
 	node, err := engine.New(engine.Options{
 		Node: limit.NodeID(id.Name), MaxKeys: max(1024, 4*len(e.asks)),
-		Seed: match.Seed(id.Secret), Born: id.Born, Wake: id.Wake,
+		Seed: match.Seed(id.Secret), Born: id.Born, Wake: id.Wake, Hurry: id.Wake,
 	})
 	if err != nil {
 		return nil, err

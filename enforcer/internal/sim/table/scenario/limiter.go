@@ -5,7 +5,7 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
-// System is a way to share a limit between nodes. Engine, NaiveWindow and
+// System is a way to share a limit between nodes. Engine, Exact, NaiveWindow and
 // NaiveBucket make one.
 type System interface {
 	// MaxNodes is the size of a pool that is practical to simulate.
@@ -28,6 +28,7 @@ type Identity struct {
 	Born          limit.Instant // by its own clock
 	Secret        [16]byte      // random, another one at each start
 	Out           sim.Outbox
+	Now           func() limit.Instant // by its own clock
 
 	// Wake may be called within Decide, to have Tick called at once.
 	Wake func()
@@ -61,6 +62,15 @@ type Limiter interface {
 	// IsHome says whether the node is the rendezvous peer of a key; false where
 	// there is none.
 	IsHome(key int) bool
+}
+
+// Patient is a Limiter that may have to ask another node before it decides.
+type Patient interface {
+	Limiter
+
+	// Ask is Decide, and calls then with the answer: at once, or when the node has
+	// it. After has a function run on the node when some time has passed.
+	Ask(key int, after func(limit.Span, func()), then func(admitted bool))
 }
 
 // State is what a node believes of a member of its pool.

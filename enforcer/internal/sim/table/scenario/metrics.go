@@ -189,3 +189,11 @@ func (r *Result) EntriesPerNode() float64 {
 func seconds(d limit.Span) float64 { return float64(d) / float64(limit.Second) }
 
 func last(sum []float64) float64 { return sum[len(sum)-1] }
+
+// Above is how many tokens of those that were admitted one exact limiter would have
+// refused at that instant, which it does not hold against what follows.
+func (r *Result) Above() float64 { return r.above }
+
+// Part is what was admitted by what one exact limiter would have admitted of the same
+// requests.
+func (r *Result) Part() float64 { return r.admitted[len(r.admitted)-1] / r.ideal[len(r.ideal)-1] }

@@ -113,7 +113,7 @@ func (p *Pool) start(m *member) {
 	}
 	limiter, err := p.system.Boot(Identity{
 		Name: m.name, Address: m.address, Born: m.node.Now(), Secret: secret, Out: p.Outbox(m.address),
-		Wake: func() { m.tickIn(0) },
+		Now: m.node.Now, Wake: func() { m.tickIn(0) },
 	})
 	if err != nil {
 		p.fail(m, "start", err)
@@ -250,11 +250,18 @@ func (p *Pool) arrive(m *member, key int) {
 	p.decide(m, key, p.Now())
 }
 
-// decide has a node decide a request that came at some instant, and looks after
-// the law that no node admits more than the whole limit.
+// decide has a node decide a request that came at some instant.
 func (p *Pool) decide(m *member, key int, came limit.Instant) {
-	now := m.node.Now()
-	admitted := m.limiter.Decide(now, key)
+	if patient, ok := m.limiter.(Patient); ok {
+		patient.Ask(key, m.node.After, func(admitted bool) { p.decided(m, key, came, admitted) })
+		return
+	}
+	p.decided(m, key, came, m.limiter.Decide(m.node.Now(), key))
+}
+
+// decided notes what a node answered, and looks after the law that no node admits
+// more than the whole limit.
+func (p *Pool) decided(m *member, key int, came limit.Instant, admitted bool) {
 	noted := uint64(m.index)<<1 | uint64(key)<<32
 	m.asked++
 	if admitted {
@@ -268,7 +275,7 @@ func (p *Pool) decide(m *member, key int, came limit.Instant) {
 	cost := int64(p.scenario.Cost)
 	p.record.request(m.index, came, p.Now(), cost, admitted)
 	if admitted && p.system.Lawful() {
-		if over := m.own.excess(now, cost); over > tolerance {
+		if over := m.own.excess(m.node.Now(), cost); over > tolerance {
 			p.fail(m, "law", fmt.Errorf("admitted %.3f tokens more than one node may alone", over))
 		}
 	}

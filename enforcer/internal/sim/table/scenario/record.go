@@ -16,6 +16,11 @@ type recorder struct {
 
 	// In tokens, by node, since the pool was warm.
 	arrivedAt, admittedAt []int64
+
+	// strict is given what is admitted at the instant at which it is, and above what
+	// it would have refused of it.
+	strict referee
+	above  float64
 }
 
 func newRecorder(s *Scenario) recorder {
@@ -23,6 +28,7 @@ func newRecorder(s *Scenario) recorder {
 	return recorder{
 		limit: s.Limit, warm: s.Warm, arrived: make([]int64, n), admitted: make([]int64, n),
 		arrivedAt: make([]int64, s.Nodes), admittedAt: make([]int64, s.Nodes),
+		strict: newReferee(s.Limit, origin),
 	}
 }
 
@@ -42,6 +48,7 @@ func (r *recorder) request(node int, came, now limit.Instant, cost int64, admitt
 		return
 	}
 	r.admitted[decided] += cost
+	r.above += r.strict.excess(now, cost)
 	if warm {
 		r.admittedAt[node] += cost
 	}
@@ -66,6 +73,7 @@ type Result struct {
 	arrived, admitted, ideal, excess []float64
 
 	arrivedAt, admittedAt []int64
+	above                 float64
 	marks                 []mark
 }
 
@@ -77,7 +85,7 @@ type mark struct {
 
 // newResult computes the sums of a record.
 func newResult(s *Scenario, r *recorder) *Result {
-	res := &Result{Scenario: s, Requests: r.requests, arrivedAt: r.arrivedAt, admittedAt: r.admittedAt}
+	res := &Result{Scenario: s, Requests: r.requests, arrivedAt: r.arrivedAt, admittedAt: r.admittedAt, above: r.above}
 	n := len(r.arrived)
 	sums := make([]float64, 4*(n+1))
 	for i, sum := range []*[]float64{&res.arrived, &res.admitted, &res.ideal, &res.excess} {
