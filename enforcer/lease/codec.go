@@ -23,8 +23,8 @@ import (
 //	grant: kind 1 | key 16 | life, granted, gone | stamp 4 | term, deny, retry | left | reset
 //	copy:  kind 1 | key 16 | limit 8 | variant | used, outstanding
 //	over:  as copy, of a book that the receiver is to own
-//	done:  kind 1 | count 1, partitions 2 each: all of these books have come
-//	want:  as done: are there any?
+//	want:  kind 1 | serial 4 | chunk 2 | count 1, partitions 2 each: who decides on them?
+//	done:  kind 1 | serial 4 | chunk 2: the sender of it does not
 //
 // with numbers as varints, spans in microseconds, and the demand as a float32. Whatever
 // does not have this form exactly is refused as a whole.
@@ -36,7 +36,7 @@ const (
 	maxFrame     = 1200 // as in package gossip
 	maxEntrySize = 1 + 16 + 8 + 3 + 8*binary.MaxVarintLen64 + 8
 	maxAcks      = 32
-	maxDone      = 48
+	maxChunk     = 48
 	maxCount     = 1 << 53 // of tokens
 	maxDemand    = 1e15
 	maxWait      = uint64(decide.MaxFill) / 1000
@@ -72,7 +72,10 @@ type entry struct {
 	ask   Ask
 	grant Grant
 	sum   sum
-	parts []uint16
+
+	serial uint32
+	chunk  uint16
+	parts  []uint16
 }
 
 // decode fills f from b. After an error f holds nothing of use.
@@ -155,11 +158,15 @@ func (r *reader) entry() (e entry) {
 		e.grant = r.grant()
 	case kindCopy, kindOver:
 		e.id, e.sum = r.id(), sum{r.amount(), r.amount()}
-	case kindDone, kindWant:
-		for range r.bytes(1)[0] {
+	case kindWant:
+		e.serial, e.chunk = r.uint32(), r.uint16()
+		count := r.bytes(1)[0]
+		r.bad = r.bad || count == 0 || count > maxChunk
+		for range min(count, maxChunk) {
 			e.parts = append(e.parts, r.uint16())
 		}
-		r.bad = r.bad || len(e.parts) == 0 || len(e.parts) > maxDone
+	case kindDone:
+		e.serial, e.chunk = r.uint32(), r.uint16()
 	default:
 		r.bad = true
 	}
@@ -249,14 +256,21 @@ func (w *writer) book(k kind, id share.ID, s sum) {
 	w.uvarints(amount(s.used), amount(s.outstanding))
 }
 
-// partitions says that all books of some partitions, at most maxDone, have been sent,
-// or asks for them.
-func (w *writer) partitions(k kind, partitions []uint16) {
-	w.entries++
-	w.buf = append(w.buf, byte(k), byte(len(partitions)))
+// want asks who decides on a chunk of partitions, at most maxChunk.
+func (w *writer) want(serial uint32, chunk uint16, partitions []uint16) {
+	w.chunk(kindWant, serial, chunk)
+	w.buf = append(w.buf, byte(len(partitions)))
 	for _, p := range partitions {
 		w.buf = binary.BigEndian.AppendUint16(w.buf, p)
 	}
+}
+
+func (w *writer) done(serial uint32, chunk uint16) { w.chunk(kindDone, serial, chunk) }
+
+func (w *writer) chunk(k kind, serial uint32, chunk uint16) {
+	w.entries++
+	w.buf = binary.BigEndian.AppendUint32(append(w.buf, byte(k)), serial)
+	w.buf = binary.BigEndian.AppendUint16(w.buf, chunk)
 }
 
 func amount(a limit.Amount) uint64 { return min(uint64(max(0, a)), maxCount) }

@@ -26,22 +26,12 @@ type flight struct {
 	seq    uint32
 	sentAt limit.Instant
 	books  []limit.Key
-	done   []uint16
-	overs  bool // some of books are for their new owner
+	overs  bool // some of them are for their new owner
 }
-
-func (f *flight) empty() bool { return len(f.books)+len(f.done) == 0 }
 
 // landed notes that a frame has arrived.
 func (n *Node) landed(p *peer, seq uint32) {
-	at := slices.IndexFunc(p.flights, func(f flight) bool { return f.seq == seq })
-	if at < 0 {
-		return
-	}
-	for _, partition := range p.flights[at].done {
-		n.leaving[partition] = false
-	}
-	p.flights = slices.Delete(p.flights, at, at+1)
+	p.flights = slices.DeleteFunc(p.flights, func(f flight) bool { return f.seq == seq })
 }
 
 // overdue has said again what was in frames that are lost.
@@ -93,15 +83,15 @@ func (n *Node) tell(now limit.Instant, v *view, out Outbox) {
 func (n *Node) tellOne(now limit.Instant, v *view, b *book, out Outbox) bool {
 	partition := ring.Partition(b.id.Key)
 	owner, successor := v.table.At(partition)
-	k, to := kindCopy, v.peers[successor]
-	if n.leaving[partition] {
-		k, to = kindOver, v.peers[owner]
+	k, to, rest := kindCopy, v.peers[successor], tellEvery
+	if n.leaving.has(partition) {
+		k, to, rest = kindOver, v.peers[owner], flightTime
 	}
 	switch {
-	case to == nil, k == kindCopy && v.roles[partition] != mine:
+	case to == nil, k == kindCopy && v.role(partition) != mine:
 		b.changed = false
 		return true
-	case k == kindCopy && now.Sub(b.toldAt) < tellEvery, len(to.flights) >= maxFlights:
+	case now.Sub(b.toldAt) < rest, len(to.flights) >= maxFlights:
 		return false
 	}
 	n.room(to, out).book(k, b.id, b.sum(now))
@@ -112,137 +102,81 @@ func (n *Node) tellOne(now limit.Instant, v *view, b *book, out Outbox) bool {
 	return true
 }
 
+// rescanned is how far the books were looked at because the view changed.
+type rescanned struct {
+	shard, place int
+	done         bool
+}
+
 // rescan looks for books of which somebody has to be told because the view changed.
 func (n *Node) rescan() {
+	r := &n.rescanned
 	for range shards {
-		if n.scanned {
+		if r.done {
 			return
 		}
-		sh := &n.shards[n.scanShard]
+		sh := &n.shards[r.shard]
 		sh.mu.Lock()
-		n.scanPlace = sh.books.each(n.scanPlace, scanBooks, func(b *book) {
-			if n.scan[ring.Partition(b.id.Key)] {
+		r.place = sh.books.each(r.place, scanBooks, func(b *book) {
+			if n.scan.has(ring.Partition(b.id.Key)) {
 				n.retell(sh, b)
 			}
 		})
 		sh.mu.Unlock()
-		if n.scanPlace == 0 {
-			n.scanShard++
-			n.scanned = n.scanShard == shards
+		if r.place == 0 {
+			r.shard++
+			r.done = r.shard == shards
 		}
 	}
-	if n.scanned {
-		clear(n.scan[:])
+	if r.done {
+		n.scan = partitions{}
 	}
 }
 
-// hand tells new owners that they have all books of the partitions that left.
-func (n *Node) hand(now limit.Instant, v *view, out Outbox) {
-	if !n.handing || !n.scanned || now < n.handAt || n.oversUnderWay(v) {
+// hand notes which partitions have left: their new owner has all books of them.
+func (n *Node) hand(now limit.Instant, v *view) {
+	if len(n.handing) == 0 || !n.rescanned.done || now < n.handAt {
 		return
 	}
-	n.handAt, n.handing = now.Add(2*flightTime), false
-	var b batch
-	for i := range ring.Partitions {
-		partition := uint16(i)
-		owner, _ := v.table.At(partition)
-		switch {
-		case !n.leaving[partition]:
-		case v.peers[owner] == nil:
-			n.leaving[partition] = false
-		default:
-			n.handing = true
-			b.add(owner, partition)
+	n.handAt = now.Add(Interval)
+	waits := n.oversUnderWay(v)
+	n.handing = slices.DeleteFunc(n.handing, func(partition uint16) bool {
+		if owner, _ := v.table.At(partition); waits[owner] {
+			return false
 		}
-	}
-	n.say(now, v, kindDone, &b, out)
+		n.leaving.remove(partition)
+		return true
+	})
 }
 
-// want asks for books that should have come by now. Nobody else knows that this node
-// waits for them, where views came in another order.
-func (n *Node) want(now limit.Instant, v *view, out Outbox) {
-	if n.awaitedUntil == limit.Never || now < n.wantAt {
-		return
-	}
-	n.wantAt = now.Add(2 * flightTime)
-	var b batch
-	for i, r := range v.roles {
-		if r != awaited {
-			continue
-		}
-		if v.peers[n.source[i]] == nil {
-			n.handed[i], n.arrived = true, true
-			continue
-		}
-		b.add(n.source[i], uint16(i))
-	}
-	n.say(now, v, kindWant, &b, out)
-}
-
-// wanted answers that no books of some partitions are here for others. Of those that
-// are the answer comes when all have been sent, and of those that this node still
-// owns, as far as it knows, when it knows better.
-func (n *Node) wanted(now limit.Instant, v *view, p *peer, partitions []uint16, out Outbox) {
-	var b batch
-	for _, partition := range partitions {
-		if v.roles[partition] == foreign && !n.leaving[partition] {
-			b.add(p.Number, partition)
-		}
-	}
-	n.say(now, v, kindDone, &b, out)
-}
-
-// batch is partitions, by the number of the node that is told of them.
-type batch map[int32][]uint16
-
-func (b *batch) add(node int32, partition uint16) {
-	if *b == nil {
-		*b = batch{}
-	}
-	(*b)[node] = append((*b)[node], partition)
-}
-
-// say sends what is in a batch. That something is wanted need not arrive: it is said
-// again.
-func (n *Node) say(now limit.Instant, v *view, k kind, b *batch, out Outbox) {
-	for _, p := range v.sorted {
-		for part := range slices.Chunk((*b)[p.Number], maxDone) {
-			n.room(p, out).partitions(k, part)
-			if k == kindDone {
-				p.cargo.sentAt = now
-				p.cargo.done = append(p.cargo.done, part...)
-			}
-		}
-	}
-}
-
-// oversUnderWay says whether some new owner may not have all books yet.
-func (n *Node) oversUnderWay(v *view) bool {
+// oversUnderWay returns which new owners may not have all books yet.
+func (n *Node) oversUnderWay(v *view) map[int32]bool {
+	waits := map[int32]bool{}
 	for _, p := range v.sorted {
 		if p.cargo.overs || slices.ContainsFunc(p.flights, func(f flight) bool { return f.overs }) {
-			return true
+			waits[p.Number] = true
 		}
 	}
 	for i := range n.shards {
 		sh := &n.shards[i]
 		sh.mu.Lock()
-		waits := slices.ContainsFunc(sh.telling, func(k limit.Key) bool { return n.leaving[ring.Partition(k)] })
-		sh.mu.Unlock()
-		if waits {
-			return true
+		for _, k := range sh.telling {
+			if p := ring.Partition(k); n.leaving.has(p) {
+				owner, _ := v.table.At(p)
+				waits[owner] = true
+			}
 		}
+		sh.mu.Unlock()
 	}
-	return false
+	return waits
 }
 
 // copied takes what the owner of a counter, or the one that was, says of its book.
 func (n *Node) copied(now limit.Instant, v *view, from *peer, seq uint32, e *entry) {
 	params := n.params(now, e.id.Limit, e.id.Variant)
-	if params == nil {
-		return
-	}
-	role := v.roles[ring.Partition(e.id.Key)]
-	if e.kind == kindCopy && role == mine {
+	partition := ring.Partition(e.id.Key)
+	role := v.role(partition)
+	if params == nil || e.kind == kindCopy && role == mine {
 		return
 	}
 	sh := n.shardOf(e.id.Key)
@@ -253,43 +187,27 @@ func (n *Node) copied(now limit.Instant, v *view, from *peer, seq uint32, e *ent
 		return // there is no room, or it is older than what is known
 	}
 	b.from, b.version, b.usedAt = from.Number, seq, now
-	if role == mine { // it came too late, or again
+	switch {
+	case role == mine: // it came too late, or again
 		b.catchUp(now, e.sum)
 		n.changed(sh, b)
-		return
+	case e.kind == kindCopy && role == foreign && !n.leaving.has(partition):
+		b.copy(now, e.sum)
+	default: // of several that tell what they had of it, the one who knows of more is right
+		here := b.sum(now)
+		b.copy(now, sum{max(here.used, e.sum.used), max(here.outstanding, e.sum.outstanding)})
 	}
-	b.copy(now, e.sum)
+	if e.kind == kindOver && role == foreign { // the sender has another view: it goes on to the owner
+		n.leave(partition)
+		b.changed, b.toldAt = true, now
+		n.changed(sh, b)
+	}
 }
 
-// arrive makes partitions this node's whose books have come, or have not for too long:
-// then it begins with what it has. Whoever waits for it asks again.
-func (n *Node) arrive(now limit.Instant, v *view) *view {
-	late := now >= n.awaitedUntil
-	if !n.arrived && !late {
-		return v
+// leave has the books of a partition handed over.
+func (n *Node) leave(partition uint16) {
+	if !n.leaving.has(partition) {
+		n.leaving.add(partition)
+		n.handing = append(n.handing, partition)
 	}
-	n.arrived = false
-	if late {
-		n.awaitedUntil = limit.Never
-	}
-	next := *v
-	next.roles = new(roles)
-	*next.roles = *v.roles
-	came := false
-	for i, r := range next.roles {
-		if r == awaited && (late || n.handed[i]) {
-			next.roles[i], came = mine, true
-		}
-	}
-	if !came {
-		return v
-	}
-	n.view.Store(&next)
-	for i := range n.shards {
-		sh := &n.shards[i]
-		sh.mu.Lock()
-		sh.holders.each(0, len(sh.holders.keys), func(h *holder) { n.cleanHolder(now, &next, sh, h) })
-		sh.mu.Unlock()
-	}
-	return &next
 }

@@ -17,9 +17,6 @@ const (
 	// Idle is how often it does while nothing is.
 	Idle = 100 * limit.Millisecond
 
-	// awaitMost is how long a new owner waits for the books of the former one.
-	awaitMost = limit.Second
-
 	// promptFor is how long after a question more of them are expected.
 	promptFor = 5 * limit.Millisecond
 
@@ -74,23 +71,20 @@ type Node struct {
 	perShard int
 	shards   [shards]shard
 	lives    atomic.Uint32 // of leases, so far
+	woken    atomic.Bool   // wake was called, and Tick not yet
 	view     atomic.Pointer[view]
 
 	byAddr map[string]*peer
 	tag    uint32
-	owned  bool // this node could own counters, in the last view
 
-	// What is to be done since the view changed, by partition: books that another
-	// node is to own, books that somebody is to be told of anew, and those that have
-	// come here in full.
-	leaving, scan, handed [ring.Partitions]bool
-	handing               bool // some are leaving
-	handAt                limit.Instant
-	scanShard, scanPlace  int
-	scanned               bool                   // all books were looked at
-	arrived               bool                   // some were handed
-	source                [ring.Partitions]int32 // whom books are awaited from
-	wantAt, awaitedUntil  limit.Instant
+	// What is to be done since the view changed: books of which somebody is to be told
+	// anew, partitions that another node is to own, and those that this one awaits.
+	scan      partitions
+	rescanned rescanned
+	leaving   partitions
+	handing   []uint16 // those in leaving
+	handAt    limit.Instant
+	awaiting  awaiting
 
 	askedAt limit.Instant // when requests last waited for an answer of this node, or for one to it
 	cleanAt limit.Instant
@@ -132,7 +126,7 @@ func New(o Options) (*Node, error) {
 		return nil, fmt.Errorf("lease needs a Name, Params, and MaxKeys of at least %d", minKeys)
 	}
 	n := &Node{name: o.Name, life: o.Life, params: o.Params, wake: o.Wake, hurry: o.Hurry, perShard: o.MaxKeys / shards, byAddr: map[string]*peer{}}
-	n.view.Store(&view{table: &ring.Table{}, roles: new(roles), parts: 1})
+	n.view.Store(&view{table: &ring.Table{}, mine: new(partitions), parts: 1})
 	return n, nil
 }
 
@@ -151,7 +145,9 @@ func (n *Node) reset() {
 // forgets what says nothing. It returns when to call it again at the latest; sooner
 // does no harm.
 func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
-	v := n.arrive(now, n.view.Load())
+	n.woken.Store(false)
+	n.arrive(now)
+	v := n.view.Load()
 	n.look(now, v)
 	for _, p := range v.sorted {
 		n.overdue(now, p)
@@ -159,16 +155,21 @@ func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
 	n.rescan()
 	n.ask(now, v, out)
 	n.tell(now, v, out)
-	n.hand(now, v, out)
+	n.hand(now, v)
 	n.want(now, v, out)
 	next = Idle
 	for _, p := range v.sorted {
 		n.send(p, out)
-		if len(p.flights) > 0 || len(p.acks) > 0 {
+		if len(p.flights) > 0 {
 			next = Interval
 		}
 	}
-	if n.clean(now, v) || !n.scanned || n.handing || n.awaitedUntil != limit.Never {
+	for i := range n.shards {
+		if n.shards[i].busy.Load() {
+			next = Interval
+		}
+	}
+	if n.clean(now, v) || !n.rescanned.done || len(n.handing)+len(n.awaiting.partitions) > 0 {
 		next = Interval
 	}
 	return next
@@ -209,14 +210,12 @@ func (n *Node) Receive(now limit.Instant, from string, data []byte, out Outbox) 
 			keep = true
 			n.copied(now, v, p, f.seq, e)
 		case kindDone:
-			keep = true
-			for _, partition := range e.parts {
-				n.handed[partition], n.arrived = true, true
-			}
+			n.done(p, e)
 		case kindWant:
-			n.wanted(now, v, p, e.parts, out)
+			n.wanted(v, p, e, out)
 		}
 	}
+	n.arrive(now)
 	if keep && len(p.acks) < maxAcks {
 		p.acks = append(p.acks, f.seq)
 	}
@@ -234,7 +233,7 @@ func (n *Node) Prompt(now limit.Instant) bool { return now.Sub(n.askedAt) < prom
 
 // Left says whether a node that owned counters has handed all of them over, as far as
 // there is anybody to take them.
-func (n *Node) Left() bool { return n.scanned && !n.handing }
+func (n *Node) Left() bool { return n.rescanned.done && len(n.handing) == 0 }
 
 // room makes sure that one more entry fits into the frame for a peer.
 func (n *Node) room(p *peer, out Outbox) *writer {
@@ -258,7 +257,7 @@ func (n *Node) send(p *peer, out Outbox) {
 		n.room(p, out)
 	}
 	p.seq++
-	if !p.cargo.empty() {
+	if len(p.cargo.books) > 0 {
 		p.cargo.seq = p.seq
 		p.flights = append(p.flights, p.cargo)
 		p.cargo = flight{}

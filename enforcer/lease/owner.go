@@ -76,7 +76,7 @@ func (n *Node) look(now limit.Instant, v *view) {
 // own yet, is asked again.
 func (n *Node) asked(now limit.Instant, v *view, p *peer, e *entry, out Outbox) {
 	params := n.params(now, e.id.Limit, e.id.Variant)
-	if params == nil || v.roles[ring.Partition(e.id.Key)] != mine {
+	if params == nil || v.role(ring.Partition(e.id.Key)) != mine {
 		return
 	}
 	sh := n.shardOf(e.id.Key)
@@ -132,7 +132,7 @@ func (n *Node) cleanHolder(now limit.Instant, v *view, sh *shard, h *holder) {
 	p := ring.Partition(h.id.Key)
 	owner, _ := v.table.At(p)
 	switch {
-	case v.roles[p] == mine: // what it holds was counted as used when the book came
+	case v.role(p) == mine: // what it holds was counted as used when the book came
 		h.lapse(now)
 		if b := sh.books.find(h.id.Key); b != nil && h.held() > 0 {
 			b.release(former, uint64(h.held()))
@@ -153,8 +153,8 @@ func (n *Node) cleanHolder(now limit.Instant, v *view, sh *shard, h *holder) {
 func (n *Node) cleanBook(now limit.Instant, v *view, sh *shard, b *book) {
 	p := ring.Partition(b.id.Key)
 	_, successor := v.table.At(p)
-	kept := v.roles[p] != foreign || n.leaving[p] || successor == self || v.away
-	if v.roles[p] == mine {
+	kept := v.role(p) != foreign || n.leaving.has(p) || successor == self || v.away
+	if v.role(p) == mine {
 		b.own(now)
 	}
 	if b.idle(now) || !kept {
@@ -173,7 +173,7 @@ func (n *Node) Active(f func(limit uint64)) {
 		sh := &n.shards[i]
 		sh.mu.Lock()
 		sh.books.each(0, len(sh.books.keys), func(b *book) {
-			if v.roles[ring.Partition(b.id.Key)] == mine {
+			if v.mine.has(ring.Partition(b.id.Key)) {
 				f(b.id.Limit)
 			}
 		})

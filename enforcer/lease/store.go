@@ -71,7 +71,7 @@ func (n *Node) Take(now limit.Instant, c *Charge, w Waiter) {
 	v := n.view.Load() // under the lock: what is handed over is locked after the view changed
 	c.from = nowhere
 	p := ring.Partition(c.ID.Key)
-	if v.roles[p] == mine {
+	if v.mine.has(p) {
 		n.takeHere(now, sh, c)
 		return
 	}
@@ -80,7 +80,7 @@ func (n *Node) Take(now limit.Instant, c *Charge, w Waiter) {
 		c.Outcome, c.Reading = Denied, decide.Reading{RetryAfter: Patience}
 		return
 	}
-	owner, unreachable := v.owner(now, p)
+	owner, unreachable := v.owner(p)
 	h.move(now, owner, &n.lives)
 	if unreachable && !h.has(now, c.Cost) {
 		sh.decided.Alone++
@@ -277,10 +277,8 @@ func (n *Node) changed(sh *shard, b *book) {
 
 // work notes that there is something to do for a shard.
 func (n *Node) work(sh *shard) {
-	if sh.busy.Swap(true) {
-		return
-	}
-	if n.wake != nil {
+	sh.busy.Store(true)
+	if n.wake != nil && !n.woken.Swap(true) {
 		n.wake()
 	}
 }

@@ -43,33 +43,51 @@ type role uint8
 
 const (
 	foreign role = iota
-	awaited      // it owns them, once their books have come
+	awaited      // it is to own them, once nobody else does
 	mine
 )
 
-// roles are this node's, by partition.
-type roles [ring.Partitions]role
+// partitions is a set of them.
+type partitions [ring.Partitions / 64]uint64
+
+func (s *partitions) has(p uint16) bool { return s[p/64]>>(p%64)&1 != 0 }
+func (s *partitions) add(p uint16)      { s[p/64] |= 1 << (p % 64) }
+func (s *partitions) remove(p uint16)   { s[p/64] &^= 1 << (p % 64) }
 
 // view is what a decision needs to know of the pool: immutable.
 type view struct {
-	table   *ring.Table
-	roles   *roles
-	peers   map[int32]*peer
-	sorted  []*peer // by number, so that a run is repeatable
-	away    bool
-	parts   limit.Amount
-	awaited limit.Instant // since when roles may be awaited
+	table  *ring.Table
+	mine   *partitions
+	peers  map[int32]*peer
+	sorted []*peer // by number, so that a run is repeatable
+	away   bool
+	parts  limit.Amount
+}
+
+func (v *view) role(partition uint16) role {
+	if v.mine.has(partition) {
+		return mine
+	}
+	if owner, _ := v.table.At(partition); owner == self && !v.away {
+		return awaited
+	}
+	return foreign
 }
 
 // owner returns who is to be asked for the keys of a partition that is not mine, and
 // whether there is no use in it.
-func (v *view) owner(now limit.Instant, partition uint16) (owner int32, unreachable bool) {
+func (v *view) owner(partition uint16) (owner int32, unreachable bool) {
 	owner, _ = v.table.At(partition)
 	if owner == self {
-		return self, v.away || now.Sub(v.awaited) > Patience
+		return self, v.away
 	}
 	p := v.peers[owner]
 	return owner, v.away || p == nil || p.silent.Load()
+}
+
+func (v *view) reaches(node int32) bool {
+	p := v.peers[node]
+	return node == self || p != nil && p.Reachable
 }
 
 // peer is another node, as the protocol sees it.
@@ -82,6 +100,11 @@ type peer struct {
 	flights []flight
 	acks    []uint32
 
+	// Of the partitions that are awaited: who says that it does not decide on them.
+	said   []bool // by chunk
+	unsaid int    // chunks
+	wantAt limit.Instant
+
 	silent  atomic.Bool   // it has left questions without an answer
 	waiting limit.Instant // since when it does, or 0
 	probeAt limit.Instant // when a silent one is asked again
@@ -90,8 +113,8 @@ type peer struct {
 // SetPool replaces the view of the pool.
 func (n *Node) SetPool(now limit.Instant, pool Pool) {
 	old := n.view.Load()
-	next := &view{roles: new(roles), peers: map[int32]*peer{}, away: pool.Away, parts: limit.Amount(max(1, pool.Parts)), awaited: now}
-	var members []ring.Member
+	next := &view{mine: new(partitions), peers: map[int32]*peer{}, away: pool.Away, parts: limit.Amount(max(1, pool.Parts))}
+	clear(n.byAddr)
 	for _, p := range pool.Peers {
 		known := old.peers[p.Number]
 		if known == nil {
@@ -100,66 +123,67 @@ func (n *Node) SetPool(now limit.Instant, pool Pool) {
 		known.Peer = p
 		next.peers[p.Number] = known
 		next.sorted = append(next.sorted, known)
-		if p.Owns && p.Reachable {
-			members = append(members, ring.Member{Name: p.Name, Number: p.Number, Zone: p.Zone})
-		}
+		n.byAddr[p.Address] = known
 	}
 	slices.SortFunc(next.sorted, func(a, b *peer) int { return cmp.Compare(a.Number, b.Number) })
-	clear(n.byAddr)
-	for _, p := range next.peers {
-		n.byAddr[p.Address] = p
-	}
-	before := old.table
-	if !n.owned || old.away {
-		before = ring.NewTable(members)
-	}
-	n.owned = pool.Owns && !pool.Away
-	if pool.Owns {
-		members = append(members, ring.Member{Name: n.name, Number: self, Zone: pool.Zone})
-	}
-	next.table = ring.NewTable(members)
+	next.table = ring.NewTable(n.members(&pool))
+	anew := pool.Tag != n.tag && len(old.sorted) > 0 // it begins at zero, with all others
 	if pool.Tag != n.tag {
 		n.tag = pool.Tag
 		n.reset()
-		before = next.table // what is counted begins anew, with all others
 	}
-	n.assign(old, next, before)
+	n.assign(old, next, anew)
+	n.await(now, next)
 	n.view.Store(next)
-	n.scanShard, n.scanPlace, n.scanned = 0, 0, false
-	n.handing, n.handAt = true, now
-	n.arrived, n.wantAt, n.awaitedUntil = true, now.Add(flightTime), now.Add(awaitMost)
+	n.rescanned = rescanned{}
+	n.arrive(now)
+}
+
+// members returns who may own counters. One that is not reached keeps its place, and
+// its successors own its keys.
+func (n *Node) members(pool *Pool) []ring.Member {
+	var all []ring.Member
+	for _, p := range pool.Peers {
+		if p.Owns {
+			all = append(all, ring.Member{Name: p.Name, Number: p.Number, Zone: p.Zone, Down: !p.Reachable})
+		}
+	}
+	if pool.Owns {
+		all = append(all, ring.Member{Name: n.name, Number: self, Zone: pool.Zone})
+	}
+	return all
 }
 
 // assign finds out what this node is to each partition, and whose books somebody has to
 // be told of anew: a new owner, or a new successor.
-func (n *Node) assign(old, next *view, before *ring.Table) {
-	reaches := func(node int32) bool {
-		p := next.peers[node]
-		return node == self || p != nil && p.Reachable
+func (n *Node) assign(old, next *view, anew bool) {
+	n.awaiting.partitions, n.handing = n.awaiting.partitions[:0], n.handing[:0]
+	if next.away {
+		n.leaving = partitions{}
+		return
 	}
 	for i := range ring.Partitions {
 		p := uint16(i)
-		was, heir := before.At(p)
-		if !reaches(was) {
-			was = heir // the copies are there, if they are anywhere
-		}
 		owner, successor := next.table.At(p)
+		was, heir := old.table.At(p)
+		// Of an owner that is gone the copies are at its heir. Nobody can take tokens
+		// from it, so there is nobody to wait for.
+		inherited := was != self && heir == self && !old.away && !next.reaches(was)
 		switch {
-		case next.away:
-			n.leaving[p], n.handed[p] = false, false
 		case owner == self:
-			n.leaving[p] = false
-			elsewhere := was != self && reaches(was)
-			if next.roles[p] = mine; !n.handed[p] && (old.roles[p] == awaited || old.roles[p] == foreign && elsewhere) {
-				next.roles[p] = awaited
+			if anew || inherited || old.mine.has(p) {
+				next.mine.add(p)
+			} else {
+				n.awaiting.partitions = append(n.awaiting.partitions, p)
 			}
-			if old.roles[p] == foreign {
-				n.source[p] = was
+			n.leaving.remove(p)
+			if was != self || heir != successor {
+				n.scan.add(p)
 			}
-			_, former := old.table.At(p)
-			n.scan[p] = n.scan[p] || former != successor
-		case old.roles[p] == mine || was == self:
-			n.leaving[p], n.handed[p], n.scan[p] = true, false, true
+		case inherited || old.mine.has(p) || n.leaving.has(p):
+			n.leaving.add(p)
+			n.scan.add(p)
+			n.handing = append(n.handing, p)
 		}
 	}
 }
