@@ -63,10 +63,14 @@ func (n *Node) want(now limit.Instant, v *view, out Outbox) {
 	}
 }
 
-// wanted answers a new owner, if none of the partitions is this node's, or is to be.
+// wanted answers a new owner, if none of the partitions is this node's, or is to be, or
+// went to another who is the owner to its knowledge.
 func (n *Node) wanted(v *view, p *peer, e *entry, out Outbox) {
-	busy := func(partition uint16) bool { return v.role(partition) != foreign || n.leaving.has(partition) }
-	if !slices.ContainsFunc(e.parts, busy) {
+	other := func(partition uint16) bool {
+		owner, _ := v.table.At(partition)
+		return v.role(partition) != foreign || n.leaving.has(partition) || n.left.has(partition) && owner != p.Number
+	}
+	if !slices.ContainsFunc(e.parts, other) {
 		n.room(p, out).done(e.serial, e.chunk)
 	}
 }

@@ -106,7 +106,7 @@ func TestTheSameSeedIsTheSameRun(t *testing.T) {
 // Any mix of joins, departures, crashes of nodes that own nothing, stalls, losses and
 // views that come late: never above the limit.
 func TestNoMixOfEventsAdmitsTooMuch(t *testing.T) {
-	seeds := uint64(30)
+	seeds := uint64(20)
 	if testing.Short() {
 		seeds = 5
 	}

@@ -145,6 +145,7 @@ func (n *Node) hand(now limit.Instant, v *view) {
 			return false
 		}
 		n.leaving.remove(partition)
+		n.left.add(partition)
 		return true
 	})
 }

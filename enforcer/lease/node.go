@@ -84,6 +84,7 @@ type Node struct {
 	leaving   partitions
 	handing   []uint16 // those in leaving
 	handAt    limit.Instant
+	left      partitions // that this node has had
 	awaiting  awaiting
 
 	askedAt limit.Instant // when requests last waited for an answer of this node, or for one to it

@@ -180,7 +180,7 @@ func (n *Node) assign(old, next *view, anew bool) {
 			if was != self || heir != successor {
 				n.scan.add(p)
 			}
-		case inherited || old.mine.has(p) || n.leaving.has(p):
+		case inherited || old.role(p) != foreign || n.leaving.has(p): // what was awaited may have come
 			n.leaving.add(p)
 			n.scan.add(p)
 			n.handing = append(n.handing, p)
