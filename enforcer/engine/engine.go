@@ -6,6 +6,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -165,8 +166,8 @@ func (e *Engine) Tick(now limit.Instant, out gossip.Outbox) (next limit.Span) {
 	return next
 }
 
-// Receive takes a frame from a peer. Its errors are those of gossip.Node.Receive and
-// lease.Node.Receive.
+// Receive takes a frame from a peer. Its errors are those of gossip.Node.Receive, and
+// lease.ErrMalformed.
 func (e *Engine) Receive(now limit.Instant, from string, frame []byte, out gossip.Outbox) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -174,7 +175,12 @@ func (e *Engine) Receive(now limit.Instant, from string, frame []byte, out gossi
 		if !e.leases {
 			return nil // this node has not heard yet of a limit that others have
 		}
-		return e.lease.Receive(now, from, frame, out)
+		// A node that has just come may speak before gossip has heard of it. It is
+		// counted, and says it again; of who does not belong here gossip complains.
+		if err := e.lease.Receive(now, from, frame, out); !errors.Is(err, lease.ErrStranger) {
+			return err
+		}
+		return nil
 	}
 	err := e.gossip.Receive(now, from, frame, out)
 	e.standLocked(now)

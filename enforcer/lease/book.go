@@ -240,8 +240,9 @@ func (b *book) sufficient(all float64) bool {
 // demand returns what all nodes are asked for, in tokens a second.
 func (b *book) demand(now limit.Instant) float64 {
 	sum := b.here.rate(now)
+	busy := 2*askEvery(b.params) + 2*minAsk // who is, asks more often
 	for i := range b.accounts {
-		if a := &b.accounts[i]; now.Sub(a.heardAt) < Term {
+		if a := &b.accounts[i]; now.Sub(a.heardAt) < busy {
 			sum += a.demand
 		}
 	}

@@ -132,6 +132,11 @@ func (h *holder) due(now limit.Instant, parts limit.Amount) bool {
 	return h.dirty || since >= every && h.usedAt > h.askedAt || since >= every/4 && h.owes(parts)
 }
 
+// deserted says that nobody comes any more who did.
+func (h *holder) deserted(now limit.Instant) bool {
+	return now.Sub(h.usedAt) > 2*askEvery(h.params)+meterSpan
+}
+
 // owes says whether more was used, and not told, than is small for the burst. What is
 // outstanding leaves less room for what comes in.
 func (h *holder) owes(parts limit.Amount) bool {
@@ -156,7 +161,7 @@ func (h *holder) move(now limit.Instant, owner int32, lives *atomic.Uint32) {
 func (h *holder) ask(now limit.Instant) Ask {
 	h.lapse(now)
 	demand := h.asked.rate(now)
-	if rest := now.Sub(h.usedAt); rest > 2*askEvery(h.params)+meterSpan { // nobody comes any more
+	if h.deserted(now) { // nobody comes any more
 		demand = 0
 		h.returned += uint64(h.held())
 	}

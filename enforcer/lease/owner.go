@@ -143,7 +143,7 @@ func (n *Node) cleanHolder(now limit.Instant, v *view, sh *shard, h *holder) {
 	case h.idle(now):
 		sh.holders.remove(h.id.Key)
 	case v.away || v.peers[owner] == nil:
-	case h.owner != owner, h.held() > 0 && now.Sub(h.usedAt) > 2*askEvery(h.params)+meterSpan:
+	case h.owner != owner, h.held() > 0 && h.deserted(now):
 		h.move(now, owner, &n.lives)
 		h.dirty = true
 		n.asks(sh, h)

@@ -22,6 +22,16 @@ type exactNode struct {
 	now func() limit.Instant
 }
 
+// IsHome says whether the node owns the only key that there is.
+func (n *exactNode) IsHome(int) bool {
+	for _, u := range n.engine.Report().Usage {
+		if u.Active > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // wakeUp is how long it takes until a request goes on whose answer has come.
 const wakeUp = 20 * limit.Millisecond / 1000
 

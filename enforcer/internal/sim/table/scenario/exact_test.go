@@ -44,7 +44,7 @@ func exactScenarios() map[string]func(*Scenario) {
 		"skewed":             func(s *Scenario) { s.Spread = Zipf() },
 		"one node":           func(s *Scenario) { s.Spread = One(3) },
 		"hopping":            func(s *Scenario) { s.Spread = Hop(s1) },
-		"hopping each 20 ms": func(s *Scenario) { s.Spread = Hop(20 * ms) },
+		"hopping each 20 ms": func(s *Scenario) { s.Spread, s.Duration = Hop(20*ms), 15*s1 }, // a fifth of the burst is under way all the time
 		"rotating":           func(s *Scenario) { s.Spread = Rotating(2 * s1) },
 		"step to 10x":        func(s *Scenario) { s.Load = Step(10, 2*s1) },
 		"step to 100x":       func(s *Scenario) { s.Load, s.Duration = Step(100, 2*s1), 4*s1 },
