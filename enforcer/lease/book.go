@@ -24,6 +24,7 @@ type book struct {
 	usedAt  limit.Instant
 	cameAt  limit.Instant // here, from another node or out of nothing
 	copied  bool          // it is another node's
+	opensAt limit.Instant // nothing is granted before
 	changed bool          // somebody is to be told
 	queued  bool          // in shard.telling
 	toldAt  limit.Instant
@@ -44,6 +45,7 @@ type account struct {
 	settled  uint64 // used, or taken for used
 	returned uint64
 	refunded uint64
+	owed     uint64
 	until    limit.Instant // of the lease
 	demand   float64
 	credit   float64 // a part of a token that it was not granted yet
@@ -56,6 +58,14 @@ func (a *account) outstanding() limit.Amount { return limit.Amount(a.granted - a
 // free returns the tokens that may be granted. It is below zero after a debit that
 // nobody asked for, as when a rate was lowered.
 func (b *book) free(now limit.Instant) limit.Amount {
+	if now < b.opensAt {
+		return 0
+	}
+	return b.left(now)
+}
+
+// left returns the tokens that are neither used nor outstanding.
+func (b *book) left(now limit.Instant) limit.Amount {
 	return b.params.Burst().Sub(b.params.Used(b.state, now)).Sub(b.outstanding)
 }
 
@@ -128,10 +138,10 @@ func (b *book) open(now limit.Instant, node int32, k *Ask) *account {
 		b.release(former, carried-b.release(node, carried))
 		b.settle(now, a, uint64(a.outstanding()))
 	}
-	*a = account{node: node, life: k.Life, granted: k.Granted, settled: k.Settled, returned: k.Returned, refunded: k.Refunded}
-	if carried > 0 {
-		a.settled, a.returned, a.refunded = 0, 0, 0 // hear makes the difference
-		if b.params.WindowEnd(b.cameAt) <= now {
+	*a = account{node: node, life: k.Life, granted: k.Granted, settled: k.Settled, returned: k.Returned, refunded: k.Refunded, owed: k.Owed}
+	if k.Granted == k.Carried {
+		a.settled, a.returned, a.refunded, a.owed = 0, 0, 0, 0 // hear makes the difference
+		if carried > 0 && b.params.WindowEnd(b.cameAt) <= now {
 			a.settled = carried
 		}
 	}
@@ -170,6 +180,10 @@ func (b *book) hear(now limit.Instant, node int32, k *Ask) (g Grant, ok bool) {
 	if back := less(k.Refunded, a.refunded); back > 0 {
 		a.refunded += back
 		b.move(now, -limit.Amount(min(back, uint64(decide.MaxRequests))))
+	}
+	if owed := less(k.Owed, a.owed); owed > 0 { // as far as there is any: nobody shall starve for it
+		a.owed += owed
+		b.move(now, min(limit.Amount(owed), max(0, b.left(now))))
 	}
 	a.demand, a.heardAt, b.usedAt = k.Demand, now, now
 	a.until = max(a.until, min(now.Add(Term), b.params.WindowEnd(now)))
@@ -267,12 +281,16 @@ func (b *book) copy(now limit.Instant, s sum) {
 	b.copied, b.cameAt = true, now
 }
 
-// own makes a copy the book.
-func (b *book) own(now limit.Instant) {
+// own makes a copy the book. Of an owner that died, and whose keys came to this node at
+// some time, nothing is granted until those have spoken who did without it.
+func (b *book) own(now, inherited limit.Instant) {
 	if !b.copied {
 		return
 	}
 	b.copied = false
+	if b.cameAt < inherited.Add(-Patience) {
+		b.opensAt = inherited.Add(settleTime)
+	}
 	if a := b.find(former); a != nil {
 		a.until = min(now.Add(Term), b.params.WindowEnd(b.cameAt))
 	}

@@ -34,7 +34,7 @@ const (
 
 	headerSize   = 1 + 8 + 4 + 4 + 1
 	maxFrame     = 1200 // as in package gossip
-	maxEntrySize = 1 + 16 + 8 + 3 + 8*binary.MaxVarintLen64 + 8
+	maxEntrySize = 1 + 16 + 8 + 3 + 9*binary.MaxVarintLen64 + 8
 	maxAcks      = 32
 	maxChunk     = 48
 	maxCount     = 1 << 53 // of tokens
@@ -177,7 +177,7 @@ func (r *reader) entry() (e entry) {
 func (r *reader) ask() Ask {
 	k := Ask{
 		Life: uint32(r.uvarint(math.MaxUint32)), Carried: r.uvarint(uint64(decide.MaxRequests)), Granted: r.count(),
-		Settled: r.count(), Returned: r.count(), Refunded: r.count(), Want: r.amount(), Least: r.amount(),
+		Settled: r.count(), Returned: r.count(), Refunded: r.count(), Owed: r.count(), Want: r.amount(), Least: r.amount(),
 		Demand: float64(math.Float32frombits(r.uint32())), Stamp: r.uint32(),
 	}
 	r.bad = r.bad || !(k.Demand >= 0 && k.Demand <= maxDemand) || k.Carried > k.Granted || k.Settled+k.Returned > k.Granted
@@ -239,7 +239,7 @@ func (w *writer) uvarints(vs ...uint64) {
 
 func (w *writer) ask(id share.ID, k *Ask) {
 	w.named(kindAsk, id)
-	w.uvarints(uint64(k.Life), k.Carried, k.Granted, k.Settled, k.Returned, k.Refunded, amount(k.Want), amount(k.Least))
+	w.uvarints(uint64(k.Life), k.Carried, k.Granted, k.Settled, k.Returned, k.Refunded, k.Owed, amount(k.Want), amount(k.Least))
 	w.buf = binary.BigEndian.AppendUint32(w.buf, math.Float32bits(float32(min(k.Demand, maxDemand))))
 	w.buf = binary.BigEndian.AppendUint32(w.buf, k.Stamp)
 }

@@ -23,12 +23,13 @@ type holder struct {
 	owner int32  // that the lease is registered with
 	life  uint32 // of the lease, see Ask; 0 is none yet
 	// Of this life, and as in Ask.
-	carried, granted, settled, returned, refunded uint64
+	carried, granted, settled, returned, refunded, owed uint64
 
 	until     limit.Instant // of the lease
 	denyUntil limit.Instant // requests beyond what is held need not ask
 	moreAt    limit.Instant // when the owner expects to have more
-	left      limit.Amount  // in the book, as the owner said last
+	heardAt   limit.Instant // from the owner, last
+	left      limit.Amount  // in the book, as it said then
 	resetAt   limit.Instant
 
 	waiters []Waiter
@@ -43,7 +44,60 @@ type holder struct {
 	dirty   bool          // it is to be asked
 	queued  bool          // in shard.asking
 
-	alone decide.State // what was admitted while no owner could be reached
+	// While no owner can be reached: what is admitted, in a bucket of the node's own.
+	alone alone
+}
+
+// alone is a node's own share of a counter while it cannot reach the owner: a bucket
+// into which one of so many parts of the rate comes, and which begins with that part of
+// what the owner had. The zero value has not begun.
+type alone struct {
+	params decide.Params
+	state  decide.State
+	took   limit.Amount
+}
+
+// begin makes the share, of a counter whose owner had so much left at some time.
+func (a *alone) begin(now limit.Instant, p *decide.Params, parts, left limit.Amount) {
+	*a = alone{params: localShare(p, parts)}
+	a.state = a.params.Debit(decide.State{}, now, a.params.Burst()-min(a.params.Burst(), left/parts))
+}
+
+func (a *alone) begun() bool { return a.params.Burst() > 0 }
+
+// take takes tokens, or gives them back.
+func (a *alone) take(now limit.Instant, cost limit.Amount) {
+	a.state = a.params.Move(a.state, now, cost)
+	a.took = max(0, a.took.Add(cost))
+}
+
+// owed is what of it the owner has to debit: what has come in since is not missing
+// there either.
+func (a *alone) owed(now limit.Instant) limit.Amount {
+	if !a.begun() {
+		return 0
+	}
+	return min(a.took, a.params.Used(a.state, now))
+}
+
+// localShare is a node's part of a rate: a bucket that one of so many parts comes
+// into, and that holds as much of the burst, but at least a token.
+func localShare(p *decide.Params, parts limit.Amount) decide.Params {
+	per := limit.Span(min(float64(p.Per())*float64(parts), float64(decide.MaxPer)))
+	share, err := decide.TokenBucket(p.Requests(), per, max(1, p.Burst()/parts))
+	if err != nil { // a bucket that takes more than 100 years to fill: with a token it does not
+		share, _ = decide.TokenBucket(1, decide.MaxPer, 1)
+	}
+	return share
+}
+
+// expects is what the owner has by now, as far as is known.
+func (h *holder) expects(now limit.Instant) limit.Amount {
+	if h.resetAt <= now {
+		return h.params.Burst()
+	}
+	told := h.params.Debit(decide.State{}, h.heardAt, h.params.Burst()-h.left)
+	return h.params.Burst() - min(h.params.Burst(), h.params.Used(told, now))
 }
 
 func (h *holder) held() limit.Amount {
@@ -152,9 +206,15 @@ func (h *holder) move(now limit.Instant, owner int32, lives *atomic.Uint32) {
 	h.lapse(now)
 	held := uint64(h.held())
 	h.owner, h.life = owner, lives.Add(1)
-	h.carried, h.granted, h.settled, h.returned, h.refunded = held, held, 0, 0, 0
+	h.carried, h.granted, h.settled, h.returned, h.refunded, h.owed = held, held, 0, 0, 0, 0
 	h.denyUntil, h.tries, h.askedAt, h.told = 0, 0, 0, 0
 	h.dirty = h.dirty || held > 0 || len(h.waiters) > 0
+}
+
+// rejoin ends what the node decides by itself: the owner can be reached.
+func (h *holder) rejoin(now limit.Instant) {
+	h.owed += uint64(h.alone.owed(now))
+	h.alone = alone{}
 }
 
 // ask makes the question for the owner.
@@ -169,7 +229,7 @@ func (h *holder) ask(now limit.Instant) Ask {
 	h.tries = min(h.tries+1, 8)
 	return Ask{
 		Life: h.life, Carried: h.carried, Granted: h.granted, Settled: h.settled, Returned: h.returned,
-		Refunded: h.refunded, Want: max(0, h.waiting-h.held()), Least: max(0, h.least-h.held()),
+		Refunded: h.refunded, Owed: h.owed, Want: max(0, h.waiting-h.held()), Least: max(0, h.least-h.held()),
 		Demand: demand, Stamp: stampOf(now),
 	}
 }
@@ -198,7 +258,7 @@ func (h *holder) hear(now limit.Instant, g *Grant) {
 		h.denyUntil = max(since.Add(g.Deny), now.Add(limit.Millisecond))
 	}
 	h.moreAt = now.Add(g.Retry)
-	h.left, h.resetAt = g.Left, now.Add(g.Reset)
+	h.heardAt, h.left, h.resetAt = now, g.Left, now.Add(g.Reset)
 	h.wake()
 }
 
@@ -219,7 +279,7 @@ func (h *holder) reading(now limit.Instant, denied bool, cost limit.Amount) deci
 func (h *holder) idle(now limit.Instant) bool {
 	h.lapse(now)
 	return h.held() == 0 && !h.dirty && h.tries == 0 && len(h.waiters) == 0 &&
-		now.Sub(h.usedAt) > 2*Term && now >= h.denyUntil && h.params.IdleAt(h.alone) <= now
+		now.Sub(h.usedAt) > 2*Term && now >= h.denyUntil && !h.alone.begun()
 }
 
 // stampOf is an instant as a question carries it: microseconds, which wrap around

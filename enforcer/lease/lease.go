@@ -52,6 +52,10 @@ const (
 	// none is denied, lest more be admitted than the limit says.
 	Patience = 50 * limit.Millisecond
 
+	// settleTime is how long after it took over from an owner that died a node hears
+	// what others have admitted meanwhile, before it grants anything.
+	settleTime = 60 * limit.Millisecond
+
 	// silentAfter is how long an owner may leave questions without an answer before
 	// it counts as one that cannot be reached.
 	silentAfter = 500 * limit.Millisecond
@@ -91,6 +95,7 @@ type Ask struct {
 	Settled  uint64       // of Granted: used, or lapsed with the lease
 	Returned uint64       // of Granted: given back unused
 	Refunded uint64       // of what was used: given back by clients
+	Owed     uint64       // admitted while no owner could be reached, as far as it has not come in since
 	Want     limit.Amount // what requests wait for, beyond what it holds
 	Least    limit.Amount // of Want: what lets one of them go on
 	Demand   float64      // tokens a second that it is asked for

@@ -52,6 +52,9 @@ func (n *Node) askOne(now limit.Instant, v *view, h *holder, out Outbox) {
 	if p.probeAt = now.Add(maxAsk); p.waiting == 0 {
 		p.waiting = now
 	}
+	if !p.silent.Load() {
+		h.rejoin(now)
+	}
 	k := h.ask(now)
 	if k.Want > 0 {
 		n.askedAt = now
@@ -89,7 +92,7 @@ func (n *Node) asked(now limit.Instant, v *view, p *peer, e *entry, out Outbox) 
 	if e.ask.Want > 0 {
 		n.askedAt = now
 	}
-	b.own(now)
+	b.own(now, v.inherited)
 	g, ok := b.hear(now, p.Number, &e.ask)
 	n.changed(sh, b)
 	sh.mu.Unlock()
@@ -155,7 +158,7 @@ func (n *Node) cleanBook(now limit.Instant, v *view, sh *shard, b *book) {
 	_, successor := v.table.At(p)
 	kept := v.role(p) != foreign || n.leaving.has(p) || successor == self || v.away
 	if v.role(p) == mine {
-		b.own(now)
+		b.own(now, v.inherited)
 	}
 	if b.idle(now) || !kept {
 		sh.books.remove(b.id.Key)

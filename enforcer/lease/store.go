@@ -42,7 +42,7 @@ const (
 	nowhere taken = iota
 	inBook
 	onLease
-	alone
+	onOwn
 )
 
 // shard is a part of the counters, with a lock of its own.
@@ -72,7 +72,7 @@ func (n *Node) Take(now limit.Instant, c *Charge, w Waiter) {
 	c.from = nowhere
 	p := ring.Partition(c.ID.Key)
 	if v.mine.has(p) {
-		n.takeHere(now, sh, c)
+		n.takeHere(now, v, sh, c)
 		return
 	}
 	h := n.holder(sh, c)
@@ -86,6 +86,7 @@ func (n *Node) Take(now limit.Instant, c *Charge, w Waiter) {
 		sh.decided.Alone++
 		c.takeAlone(now, h, v.parts)
 	} else {
+		h.dirty = h.dirty || h.alone.begun() // it owes something
 		c.take(now, h, w, &sh.decided)
 	}
 	if h.due(now, v.parts) || h.owes(v.parts) {
@@ -117,44 +118,34 @@ func (c *Charge) take(now limit.Instant, h *holder, w Waiter, d *Decided) {
 // takeAlone decides without the owner, once what it has lent is used up.
 func (c *Charge) takeAlone(now limit.Instant, h *holder, parts limit.Amount) {
 	h.usedAt = now
-	switch c.OnUnreachable {
-	case Admit:
-		c.Outcome, c.Reading = Admitted, decide.Reading{Remaining: c.Params.Burst()}
-	case Deny:
+	if c.OnUnreachable == Deny {
 		c.Outcome, c.Reading = Denied, decide.Reading{RetryAfter: silentAfter}
-	default:
-		p := localShare(c.Params, parts)
-		var ok bool
-		c.Outcome = Denied
-		if h.alone, ok = p.Take(h.alone, now, c.Cost); ok {
-			c.Outcome, c.from = Admitted, alone
-		}
-		if c.Reading = p.Describe(h.alone, now); !ok {
-			c.Reading.RetryAfter = p.RetryAfter(h.alone, now, c.Cost)
-		}
+		return
 	}
-}
-
-// localShare is a node's part of a rate: a bucket that one of so many parts comes
-// into, and that holds as much of the burst, but at least a token.
-func localShare(p *decide.Params, parts limit.Amount) decide.Params {
-	per := limit.Span(min(float64(p.Per())*float64(parts), float64(decide.MaxPer)))
-	share, err := decide.TokenBucket(p.Requests(), per, max(1, p.Burst()/parts))
-	if err != nil { // a bucket that takes more than 100 years to fill: with a token it does not
-		share, _ = decide.TokenBucket(1, decide.MaxPer, 1)
+	a := &h.alone
+	if !a.begun() {
+		a.begin(now, c.Params, parts, h.expects(now))
 	}
-	return share
+	_, ok := a.params.Take(a.state, now, c.Cost)
+	c.Outcome = Denied
+	if ok || c.OnUnreachable == Admit {
+		a.take(now, c.Cost)
+		c.Outcome, c.from, ok = Admitted, onOwn, true
+	}
+	if c.Reading = a.params.Describe(a.state, now); !ok {
+		c.Reading.RetryAfter = a.params.RetryAfter(a.state, now, c.Cost)
+	}
 }
 
 // takeHere decides by the book of a counter that this node owns.
-func (n *Node) takeHere(now limit.Instant, sh *shard, c *Charge) {
+func (n *Node) takeHere(now limit.Instant, v *view, sh *shard, c *Charge) {
 	sh.decided.Here++
 	b := n.book(now, sh, c.ID, c.Params)
 	if b == nil {
 		c.Outcome, c.Reading = Denied, decide.Reading{RetryAfter: Patience}
 		return
 	}
-	b.own(now)
+	b.own(now, v.inherited)
 	c.Outcome = Denied
 	if b.take(now, c.Cost) {
 		c.Outcome, c.from = Admitted, inBook
@@ -200,9 +191,8 @@ func (n *Node) Undo(now limit.Instant, c *Charge) {
 		n.changed(sh, b)
 	case c.from == onLease && h != nil:
 		h.undo(now, c.life, c.Cost)
-	case c.from == alone && h != nil:
-		p := localShare(c.Params, n.view.Load().parts)
-		h.alone = p.Move(h.alone, now, -c.Cost)
+	case c.from == onOwn && h != nil && h.alone.begun():
+		h.alone.take(now, -c.Cost)
 	}
 	c.from = nowhere
 }

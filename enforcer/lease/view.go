@@ -56,12 +56,14 @@ func (s *partitions) remove(p uint16)   { s[p/64] &^= 1 << (p % 64) }
 
 // view is what a decision needs to know of the pool: immutable.
 type view struct {
-	table  *ring.Table
-	mine   *partitions
-	peers  map[int32]*peer
-	sorted []*peer // by number, so that a run is repeatable
-	away   bool
-	parts  limit.Amount
+	table *ring.Table
+	mine  *partitions
+
+	inherited limit.Instant // when keys last came here of an owner that died
+	peers     map[int32]*peer
+	sorted    []*peer // by number, so that a run is repeatable
+	away      bool
+	parts     limit.Amount
 }
 
 func (v *view) role(partition uint16) role {
@@ -132,7 +134,7 @@ func (n *Node) SetPool(now limit.Instant, pool Pool) {
 		n.tag = pool.Tag
 		n.reset()
 	}
-	n.assign(old, next, anew)
+	n.assign(now, old, next, anew)
 	n.await(now, next)
 	n.view.Store(next)
 	n.rescanned = rescanned{}
@@ -156,7 +158,8 @@ func (n *Node) members(pool *Pool) []ring.Member {
 
 // assign finds out what this node is to each partition, and whose books somebody has to
 // be told of anew: a new owner, or a new successor.
-func (n *Node) assign(old, next *view, anew bool) {
+func (n *Node) assign(now limit.Instant, old, next *view, anew bool) {
+	next.inherited = old.inherited
 	n.awaiting.partitions, n.handing = n.awaiting.partitions[:0], n.handing[:0]
 	if next.away {
 		n.leaving = partitions{}
@@ -171,6 +174,9 @@ func (n *Node) assign(old, next *view, anew bool) {
 		inherited := was != self && heir == self && !old.away && !next.reaches(was)
 		switch {
 		case owner == self:
+			if inherited {
+				next.inherited = now
+			}
 			if anew || inherited || old.mine.has(p) {
 				next.mine.add(p)
 			} else {
