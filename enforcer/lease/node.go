@@ -94,30 +94,33 @@ type Node struct {
 	stats   Stats
 }
 
-// Stats describe a Node.
+// Stats describe a Node: what there is now, and what has been since it was made.
 type Stats struct {
-	Books, Leases int // now, copies of books among them
-	Silent        int // owners that leave questions without an answer
+	Books, Leases int        // remembered now; books with the copies of others'
+	Awaited       int        // partitions that this node is to own, and does not yet
+	Leaving       int        // partitions that another is to own who has not all books yet
+	Silent        int        // owners that leave questions without an answer
+	Lag           limit.Span // since the oldest frame was sent that may be lost with a copy
 	Decided
 
-	Frames      uint64 // received
-	Malformed   uint64 // of those: not of this protocol
-	Strange     uint64 // of those: of no node of the pool
-	Sent, Bytes uint64 // frames
+	Frames, Malformed, Strange uint64 // received; Malformed and Strange had no effect
+	Sent, Bytes                uint64
 }
 
 // Decided counts charges by how they were decided.
 type Decided struct {
-	Here   uint64 // by the book of a counter that this node owns
-	Leased uint64 // by a lease, or by what the owner said last
-	Asked  uint64 // times that a charge waited for the owner
-	Late   uint64 // denied because the owner did not answer in time
-	Alone  uint64 // as OnUnreachable says
+	Here     uint64 // by the book of a counter that this node owns
+	Leased   uint64 // by a lease, or by what the owner said last
+	Asked    uint64 // times that a charge waited for the owner
+	Late     uint64 // denied because the owner did not answer in time
+	Alone    uint64 // as OnUnreachable says
+	Full     uint64 // denied for want of room to count
+	Answered uint64 // questions of others
 }
 
 func (d *Decided) add(o *Decided) {
 	d.Here, d.Leased, d.Asked = d.Here+o.Here, d.Leased+o.Leased, d.Asked+o.Asked
-	d.Late, d.Alone = d.Late+o.Late, d.Alone+o.Alone
+	d.Late, d.Alone, d.Full, d.Answered = d.Late+o.Late, d.Alone+o.Alone, d.Full+o.Full, d.Answered+o.Answered
 }
 
 // New returns a Node that knows no pool yet: until SetPool it decides by itself what

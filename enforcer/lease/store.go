@@ -77,7 +77,7 @@ func (n *Node) Take(now limit.Instant, c *Charge, w Waiter) {
 	}
 	h := n.holder(sh, c)
 	if h == nil {
-		c.Outcome, c.Reading = Denied, decide.Reading{RetryAfter: Patience}
+		c.noRoom(sh)
 		return
 	}
 	owner, unreachable := v.owner(p)
@@ -142,7 +142,7 @@ func (n *Node) takeHere(now limit.Instant, v *view, sh *shard, c *Charge) {
 	sh.decided.Here++
 	b := n.book(now, sh, c.ID, c.Params)
 	if b == nil {
-		c.Outcome, c.Reading = Denied, decide.Reading{RetryAfter: Patience}
+		c.noRoom(sh)
 		return
 	}
 	b.own(now, v.inherited)
@@ -177,6 +177,12 @@ func (n *Node) Look(now limit.Instant, c *Charge) {
 	if max(1, c.Cost) > free {
 		c.Outcome, c.Reading.RetryAfter = Denied, c.Params.RetryAfter(c.Params.Debit(decide.State{}, now, c.Params.Burst()-free), now, c.Cost)
 	}
+}
+
+// noRoom denies what cannot be counted.
+func (c *Charge) noRoom(sh *shard) {
+	sh.decided.Full++
+	c.Outcome, c.Reading = Denied, decide.Reading{RetryAfter: Patience}
 }
 
 // Undo takes an admitted charge back: another limit of the request has denied it.

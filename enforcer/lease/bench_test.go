@@ -1,0 +1,107 @@
+package lease_test
+
+import (
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/sluice-dev/sluice/enforcer/lease"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+// BenchmarkTake measures a decision: by the owner, by a lease, and one that the owner
+// has denied. None of them allocates.
+func BenchmarkTake(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		burst limit.Amount
+		owner bool
+	}{
+		{"owner", 1_000_000_000, true},
+		{"leased", 1_000_000_000, false},
+		{"denied", 1, false},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			p := newPool(b, 1, 2, bucket(1_000_000, sec, c.burst))
+			if c.burst == 1 {
+				p.params = bucket(1, limit.Hour, 1)
+			}
+			m := p.nodes[0]
+			if (m == p.owner(7)) != c.owner {
+				m = p.nodes[1]
+			}
+			stop := p.load(1_000_000, oneKey, func(int) *member { return m })
+			p.world.Run(200 * ms)
+			stop()
+			p.world.Run(2 * ms)
+			charge := lease.Charge{ID: id(7), Params: &p.params, Cost: 1}
+			now := m.sim.Now()
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				m.node.Take(now, &charge, nil)
+				if charge.Outcome == lease.Admitted {
+					m.node.Undo(now, &charge)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkSetPool measures what a change of the pool costs a node.
+func BenchmarkSetPool(b *testing.B) {
+	p := newPool(b, 1, 1, bucket(1000, sec, 1000))
+	m := p.nodes[0]
+	for i := range 1000 {
+		p.nodes = append(p.nodes, &member{pool: p, name: string(rune('a'+i%26)) + string(rune('0'+i/26)), number: int32(i + 2), up: true})
+	}
+	for b.Loop() {
+		m.see()
+	}
+}
+
+// A large pool shares a million keys evenly, and what one node remembers falls with the
+// number of nodes.
+func TestALargePoolSharesTheKeysEvenly(t *testing.T) {
+	nodes, keys := 1000, 1_000_000
+	if testing.Short() {
+		nodes, keys = 20, 20_000
+	}
+	p := newPool(t, 1, nodes, bucket(1, limit.Hour, 10))
+	p.keys = keys
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for k := range uint64(keys) {
+		p.anywhere(0).request(k, 1)
+		if k%1000 == 0 {
+			p.world.Run(10 * ms)
+			p.arrivals, p.admissions = p.arrivals[:0], p.admissions[:0]
+		}
+	}
+	p.world.Run(200 * ms)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	var owned, answered []int
+	for _, m := range p.nodes {
+		s := m.node.Stats()
+		owned, answered = append(owned, s.Books), append(answered, int(s.Answered))
+	}
+	t.Logf("%d nodes, %d keys: a node has %.0f books and copies on average, at most %d; it answered %.0f questions, at most %d; %d bytes a key and node",
+		nodes, keys, mean(owned), slices.Max(owned), mean(answered), slices.Max(answered), (after.HeapAlloc-before.HeapAlloc)/uint64(keys))
+	for what, of := range map[string][]int{"books": owned, "questions": answered} {
+		if most := float64(slices.Max(of)); most > 1.25*mean(of) {
+			t.Errorf("a node has %.0f %s, want at most 1.25 of the mean of %.0f", most, what, mean(of))
+		}
+	}
+	if got := mean(owned); got > 2.1*float64(keys)/float64(nodes) {
+		t.Errorf("a node remembers %.0f keys, want its part and as many copies", got)
+	}
+}
+
+func mean(of []int) float64 {
+	sum := 0
+	for _, n := range of {
+		sum += n
+	}
+	return float64(sum) / float64(len(of))
+}
