@@ -79,7 +79,7 @@ func TestAnyBalanceOfTheLoad(t *testing.T) {
 			t.Run(fmt.Sprint(c.name, " at ", over), func(t *testing.T) {
 				p := newPool(t, 2, 10, bucket(1000, sec, 500))
 				p.load(1000*over, oneKey, func(i int) *member { return c.where(p, i) })
-				p.world.Run(8 * sec)
+				p.world.Run(15 * sec) // what is lent when time ends is a small part of that
 				p.exact(t, .98)
 			})
 		}
