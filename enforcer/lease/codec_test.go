@@ -168,6 +168,24 @@ func TestMalformedFrames(t *testing.T) {
 	}
 }
 
+// What can be read can be written, and read again as the same.
+func FuzzFrame(f *testing.F) {
+	f.Add(frameOf([]uint32{1}, entry{kind: kindAsk, id: wireID, ask: wireAsk}, entry{kind: kindGrant, id: wireID, grant: wireGrant}))
+	f.Add(frameOf(nil, entry{kind: kindCopy, id: wireID, sum: sum{5, 300}}, entry{kind: kindWant, serial: 1, parts: []uint16{1, 2}}, entry{kind: kindDone, serial: 1}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var once, again frame
+		if once.decode(data) != nil {
+			return
+		}
+		if err := again.decode(frameOf(once.acks, once.entries...)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(once.entries, again.entries, cmp.AllowUnexported(entry{}, sum{})); diff != "" {
+			t.Fatalf("entries (-first +second):\n%s", diff)
+		}
+	})
+}
+
 // Whatever comes, a node goes on: it grants no more than there is.
 func FuzzReceive(f *testing.F) {
 	f.Add(frameOf([]uint32{1}, entry{kind: kindAsk, id: wireID, ask: wireAsk}, entry{kind: kindGrant, id: wireID, grant: wireGrant}))
