@@ -19,9 +19,13 @@
 // Nothing has to arrive. Questions and grants are cumulative: one that is repeated or
 // late changes nothing, and one that is lost is asked again. No clocks are compared.
 //
-// Another node, the successor, holds a copy of each book, as of the last Tick. It
-// counts as used what is outstanding: those who hold it register it with the new
-// owner, who then gives it back to the book as outstanding.
+// What a client gives back counts once the owner hears of it: a window that begins until
+// then may have so much more in it.
+//
+// Another node, the successor, holds a copy of each book: what is used in it, and what
+// is outstanding. The latter stays so at a new owner until those who hold it register
+// with that one, or their leases have ended. A node that is to own a key while its owner
+// is alive waits until every other node it reaches has said that the key is not its own.
 //
 // Like package gossip this is a state machine without I/O: time and frames go in,
 // frames come out through an Outbox.
