@@ -86,7 +86,7 @@ func TestALargePoolSharesTheKeysEvenly(t *testing.T) {
 		s := m.node.Stats()
 		owned, answered = append(owned, s.Books), append(answered, int(s.Answered))
 	}
-	t.Logf("%d nodes, %d keys: a node has %.0f books and copies on average, at most %d; it answered %.0f questions, at most %d; %d bytes a key and node",
+	t.Logf("%d nodes, %d keys: a node has %.0f books and copies on average, at most %d; it answered %.0f questions, at most %d; %d bytes a key in all",
 		nodes, keys, mean(owned), slices.Max(owned), mean(answered), slices.Max(answered), (after.HeapAlloc-before.HeapAlloc)/uint64(keys))
 	for what, of := range map[string][]int{"books": owned, "questions": answered} {
 		if most := float64(slices.Max(of)); most > 1.25*mean(of) {
