@@ -27,7 +27,7 @@ func accuracy(s *stage) (met bool, err error) {
 		}
 		return true, nil
 	}
-	fmt.Fprintln(t, "pods\tscenario\toffered\tto limit\tto exact\tgoal\tworst 10 s\tgoal\trefused\tp50 / p99 ms\tload\t")
+	fmt.Fprintln(t, "pods\tscenario\toffered\tto limit\tto exact\tgoal\tworst 10 s\tgoal\tbeyond exact\tgoal\trefused\tp50 / p99 ms\tload\t")
 	met = true
 	for _, size := range s.opts.sizes {
 		pods, err := s.startAccuracyPool(size)
@@ -66,8 +66,8 @@ func (s *stage) scenario(t *tabwriter.Writer, pods *[]*pod, c *scenario) (met bo
 		if !met {
 			verdict = "MISSED"
 		}
-		s.say("%d pods, %s: offered %.0f %%, to limit %s, to exact %s, worst window %s, refused %d, failed %d: %s",
-			len(*pods), c.name, 100*f.offered, percent(f.steady), percent(f.exact), percent(f.window), f.refused, f.failed, verdict)
+		s.say("%d pods, %s: offered %.0f %%, to limit %s, to exact %s, worst window %s, beyond exact %d (by answers %.1f), refused %d, failed %d: %s",
+			len(*pods), c.name, 100*f.offered, percent(f.steady), percent(f.exact), percent(f.window), f.beyond, f.debt, f.refused, f.failed, verdict)
 		printLine(t, len(*pods), c, &f, try, verdict)
 		if c.crash > 0 {
 			stopPool(*pods)
@@ -93,7 +93,7 @@ func (s *stage) try(pods []*pod, c *scenario, try int) (figures, error) {
 		if c.crash > 0 && at > warmUp+c.crash && len(alive) == len(pods) {
 			alive = pods[:len(pods)-1] // which take its calls, as a balancer would have it
 			pods[len(alive)].kill()
-			from = at + backWithin
+			from = at + c.goals().back
 		}
 		return alive[c.spread(r, at, client, len(alive))].conn
 	}
@@ -111,7 +111,8 @@ func (s *stage) try(pods []*pod, c *scenario, try int) (figures, error) {
 }
 
 func printLine(t *tabwriter.Writer, pods int, c *scenario, f *figures, try int, verdict string) {
-	steady, exact, goal, refused := percent(f.steady), percent(f.exact), fmt.Sprintf("±%.0f %%", 100*c.goals().steady), "-"
+	g := c.goals()
+	steady, exact, goal, refused := percent(f.steady), percent(f.exact), g.steady(), "-"
 	if c.kind == under {
 		steady, exact, goal, refused = "-", "-", "-", strconv.Itoa(f.refused)
 	}
@@ -122,10 +123,10 @@ func printLine(t *tabwriter.Writer, pods int, c *scenario, f *figures, try int, 
 	if c.kind == recovery {
 		verdict += fmt.Sprintf(", worst 2 s %s", percent(f.worstAfterKill))
 	}
-	fmt.Fprintf(t, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t%s\t%.0f %%\t%s\t%s / %s\t%s\t%s\n", pods, name, 100*f.offered, steady, exact, goal,
-		percent(f.window), 100*c.goals().window, refused, millis(f.median), millis(f.slow), loadAverage(), verdict)
+	fmt.Fprintf(t, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t%s\t%.0f %%\t%d (%.1f)\t%s\t%s\t%s / %s\t%s\t%s\n", pods, name, 100*f.offered, steady, exact, goal,
+		percent(f.window), 100*g.window, f.beyond, f.debt, mostCalls(g.beyond), refused, millis(f.median), millis(f.slow), loadAverage(), verdict)
 }
 
 func percent(part float64) string { return fmt.Sprintf("%.2f %%", 100*part) }
 
-func millis(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond)) }
+func millis(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond)) }

@@ -24,7 +24,7 @@ func cost(s *stage) (met bool, err error) {
 	parts := []struct {
 		name string
 		run  func(*stage, *tabwriter.Writer) (bool, error)
-	}{{"decision", decisionCost}, {"idle", idleCost}, {"gossip", gossipCost}}
+	}{{"decision", decisionCost}, {"idle", idleCost}, {"gossip", gossipCost}, {"cold", coldCost}, {"hot", hotCost}, {"exact", exactCost}}
 	met = true
 	for _, part := range parts {
 		if !slices.Contains(s.opts.parts, part.name) {

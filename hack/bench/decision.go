@@ -13,7 +13,6 @@ import (
 
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
 
 	"github.com/sluice-dev/sluice/internal/load"
 )
@@ -32,14 +31,15 @@ const (
 // as often as they may, at the 1 to 5 calls a second that each client makes here.
 var clientsQuota = quota{
 	domain: "clients", requests: 20, per: "1s", seconds: 1, burst: 20,
-	over: "rate: {requests: 1, per: 4s}, burst: 1",
+	over: &quota{requests: 1, per: "4s", seconds: 4, burst: 1},
 }
 
 // server is something that the closed loop asks.
 type server struct {
 	name      string
 	processes []*process
-	conns     []*grpc.ClientConn
+	pods      []*pod // the same, where they are enforcers
+	conns     []conn
 	results   []result
 }
 
@@ -49,19 +49,34 @@ type result struct {
 	perSecond   float64
 	denied      float64 // part of the answers
 	median, p99 time.Duration
+	sent        gossip // a second, by an enforcer
 }
 
-// newServer connects to the addresses in turn until there are enough
+// newServer connects by connect to the addresses in turn until there are enough
 // connections.
-func newServer(name string, all []*process, addresses []string) (*server, error) {
+func newServer(name string, all []*process, addresses []string, connect func(string) (conn, error)) (*server, error) {
 	s := &server{name: name, processes: all}
 	for i := range connections {
-		conn, err := dial(addresses[i%len(addresses)])
+		c, err := connect(addresses[i%len(addresses)])
 		if err != nil {
 			return nil, err
 		}
-		s.conns = append(s.conns, conn)
+		s.conns = append(s.conns, c)
 	}
+	return s, nil
+}
+
+// newPoolServer is newServer for enforcers.
+func newPoolServer(name string, pods []*pod) (*server, error) {
+	var addresses []string
+	for _, p := range pods {
+		addresses = append(addresses, p.rls)
+	}
+	s, err := newServer(name, processes(pods), addresses, dial)
+	if err != nil {
+		return nil, err
+	}
+	s.pods = pods
 	return s, nil
 }
 
@@ -88,11 +103,7 @@ func decisionCost(s *stage, t *tabwriter.Writer) (met bool, err error) {
 		return false, err
 	}
 	defer stopPool(pods)
-	var addresses []string
-	for _, p := range pods {
-		addresses = append(addresses, p.rls)
-	}
-	pool, err := newServer("three enforcers, 10k clients, a tenth over their limit", processes(pods), addresses)
+	pool, err := newPoolServer("three enforcers, 10k clients, a tenth over their limit", pods)
 	if err != nil {
 		return false, err
 	}
@@ -103,32 +114,35 @@ func decisionCost(s *stage, t *tabwriter.Writer) (met bool, err error) {
 			return false, err
 		}
 		defer stop(all)
-		one, err := newServer(c.name, all, addresses)
+		one, err := newServer(c.name, all, addresses, dial)
 		if err != nil {
 			return false, err
 		}
 		servers = append(servers, one)
 	}
-	if err := s.takeTurns(servers); err != nil {
+	if err := s.takeTurns(servers, 1); err != nil {
 		return false, err
 	}
-	return printDecision(t, servers), nil
+	printCPU(t, servers)
+	return printRatios(t, servers, fmt.Sprintf("≤ %.1f", mostRatio)), nil
 }
 
 // takeTurns asks the servers in turn, so that what else the machine does hits
-// all of them. The first turn of the enforcers, which makes 10,000 counters, does
-// not count.
-func (s *stage) takeTurns(servers []*server) error {
+// all of them. The first so many count: their first turn, which makes 10,000
+// counters, does not.
+func (s *stage) takeTurns(servers []*server, counting int) error {
 	requests := make([]*rlsv3.RateLimitRequest, manyClients)
 	for i := range requests {
 		name := fmt.Sprintf("client-%d", i)
 		if i%overEvery == 0 {
-			name = fmt.Sprintf("over-%d", i)
+			name = fmt.Sprint(overPrefix, i)
 		}
 		requests[i] = load.Call(clientsQuota.domain, name)
 	}
-	if _, err := s.turn(servers[0], requests); err != nil {
-		return err
+	for _, one := range servers[:counting] {
+		if _, err := s.turn(one, requests); err != nil {
+			return err
+		}
 	}
 	for round := range s.opts.rounds {
 		for _, one := range servers {
@@ -209,6 +223,10 @@ func (s *stage) measureLoop(l *loop, r *result) error {
 	if err := s.wait(loopWarmUp); err != nil {
 		return err
 	}
+	sentBefore, err := gossipOf(l.server.pods)
+	if err != nil {
+		return err
+	}
 	before, err := cpuOf(l.server.processes)
 	if err != nil {
 		return err
@@ -223,6 +241,11 @@ func (s *stage) measureLoop(l *loop, r *result) error {
 	if err != nil {
 		return err
 	}
+	sent, err := gossipOf(l.server.pods)
+	if err != nil {
+		return err
+	}
+	r.sent, _ = rates(sentBefore, sent, lasted)
 	if n == 0 {
 		return fmt.Errorf("%s answered nothing in %v", l.server.name, lasted)
 	}
@@ -230,32 +253,38 @@ func (s *stage) measureLoop(l *loop, r *result) error {
 	return nil
 }
 
-// printDecision prints the medians of all turns and the ratios, and returns
-// whether the goal was met.
-func printDecision(t *tabwriter.Writer, servers []*server) (met bool) {
+// printCPU prints the medians of all turns.
+func printCPU(t *tabwriter.Writer, servers []*server) {
 	for _, one := range servers {
-		cpu, rate, slow := median(one.results, func(r result) float64 { return micros(r.perDecision) }),
+		cpu, rate, slow := median(one.results, perDecision),
 			median(one.results, func(r result) float64 { return r.perSecond }),
 			median(one.results, func(r result) float64 { return float64(r.p99) })
 		line(t, "CPU of a decision: "+one.name, fmt.Sprintf("%.1f µs (%.0f/s, p99 %s ms)", cpu, rate, millis(time.Duration(slow))), "", true)
 	}
+}
+
+// printRatios prints the ratio of the first server to the others, of which the first
+// has a goal, and returns whether that was met.
+func printRatios(t *tabwriter.Writer, servers []*server, goal string) (met bool) {
 	for i, one := range servers[1:] {
-		ratio := median(servers[0].results, func(r result) float64 { return micros(r.perDecision) }) /
-			median(one.results, func(r result) float64 { return micros(r.perDecision) })
-		goal := ""
+		ratio := median(servers[0].results, perDecision) / median(one.results, perDecision)
 		if i == 0 {
-			goal, met = fmt.Sprintf("≤ %.1f", mostRatio), ratio <= mostRatio
+			met = ratio <= mostRatio
+		} else {
+			goal = ""
 		}
 		line(t, "ratio to "+one.name, fmt.Sprintf("%.2f", ratio), goal, met)
 	}
 	return met
 }
 
+func perDecision(r result) float64 { return micros(r.perDecision) }
+
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // median is the middle of one figure of the results, the mean of two for an even
 // number.
-func median(all []result, of func(result) float64) float64 {
+func median[R any](all []R, of func(R) float64) float64 {
 	figures := make([]float64, len(all))
 	for i, r := range all {
 		figures[i] = of(r)

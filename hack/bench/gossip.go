@@ -18,14 +18,16 @@ const (
 	busyOverEvery = 100
 )
 
+var busyOver = quota{requests: 1, per: "10s", seconds: 10, burst: 1}
+
 // busy are the loads of the gossip part: each key is asked for at three of the
 // ten pods, half a time a second, and each hundredth at five times its limit.
 var busy = []struct {
 	name, goal string
 	quota      quota
 }{
-	{"a third of", "≤ 50 KB/s", quota{domain: "third", requests: 15, per: "10s", seconds: 10, burst: 15, over: "rate: {requests: 1, per: 10s}, burst: 1"}},
-	{"0.8 of", "", quota{domain: "near", requests: 25, per: "40s", seconds: 40, burst: 10, over: "rate: {requests: 1, per: 10s}, burst: 1"}},
+	{"a third of", "≤ 50 KB/s", quota{domain: "third", requests: 15, per: "10s", seconds: 10, burst: 15, over: &busyOver}},
+	{"0.8 of", "", quota{domain: "near", requests: 25, per: "40s", seconds: 40, burst: 10, over: &busyOver}},
 }
 
 // gossipCost measures what ten enforcers say to each other about 10,000 busy
@@ -69,7 +71,7 @@ func (s *stage) gossip(pods []*pod, q quota) (out said, err error) {
 	for i := range manyClients {
 		name := fmt.Sprintf("client-%d", i)
 		if i%busyOverEvery == 0 {
-			name = fmt.Sprintf("over-%d", i)
+			name = fmt.Sprint(overPrefix, i)
 		}
 		l.Clients = append(l.Clients, name)
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,11 +23,12 @@ const usage = `Measure a pool of enforcers with real processes on this machine, 
 Usage:
   bench accuracy  what 3 and 10 enforcers admit under overload, beside the limit
   bench cost      CPU of a decision beside a server that decides nothing, of an idle pool,
-                  and what a pool says
+                  what a pool says, and what sharing: Exact costs
 
 Examples:
   make build && go run ./hack/bench accuracy --sizes 3 --only '10x'
   go run ./hack/bench accuracy --list
+  go run ./hack/bench accuracy --sharing Exact --sizes 10 --only killed
   go run ./hack/bench cost --check
 
 The table goes to stdout, progress to stderr, what the enforcers print to BIN/local/bench-PID.
@@ -42,15 +45,21 @@ type options struct {
 	check    bool
 
 	sizes           []int
+	sharing         string
 	only            *regexp.Regexp
 	list            bool
 	rate            int
 	warmUp, measure time.Duration
 	tries           int
 
-	rounds int
-	parts  []string
+	rounds         int
+	parts          []string
+	gubernator     []string
+	gubernatorPIDs []int
 }
+
+// parts are what cost measures.
+var parts = []string{"decision", "idle", "gossip", "cold", "hot", "exact"}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -106,6 +115,7 @@ func parse(args []string, out io.Writer) (command func(*stage) (bool, error), op
 	set.IntVar(&opts.basePort, "base-port", 21000, "take free ports from here on; stay below those that the system gives to clients")
 	set.BoolVar(&opts.check, "check", false, "exit with 1 when a goal is missed")
 	set.IntSliceVar(&opts.sizes, "sizes", []int{3, 10}, "accuracy: how many enforcers")
+	set.StringVar(&opts.sharing, "sharing", "Gossip", "accuracy: what the policies say: Gossip or Exact")
 	set.StringVar(&only, "only", "", "accuracy: only the scenarios whose names match this regular `expression`")
 	set.BoolVar(&opts.list, "list", false, "accuracy: print the scenarios and do nothing")
 	set.IntVar(&opts.rate, "rate", 1000, "accuracy: requests per second of the main limit; 500 for a machine that cannot offer ten times 1000")
@@ -113,7 +123,9 @@ func parse(args []string, out io.Writer) (command func(*stage) (bool, error), op
 	set.DurationVar(&opts.measure, "measure", 15*time.Second, "accuracy: how long the steady figure is taken; at least 10s")
 	set.IntVar(&opts.tries, "tries", 2, "accuracy: how often a scenario that misses its goal is tried in all")
 	set.IntVar(&opts.rounds, "rounds", 4, "cost: how often the servers take turns")
-	set.StringSliceVar(&opts.parts, "parts", []string{"decision", "idle", "gossip"}, "cost: what to measure")
+	set.StringSliceVar(&opts.parts, "parts", parts, "cost: what to measure")
+	set.StringSliceVar(&opts.gubernator, "gubernator", nil, "cost, part exact: gRPC `addresses` of a running cluster of gubernator to compare with")
+	set.IntSliceVar(&opts.gubernatorPIDs, "gubernator-pids", nil, "its processes, for their CPU")
 	if err := set.Parse(args); err != nil {
 		return nil, opts, err
 	}
@@ -137,17 +149,21 @@ func (o *options) validate() error {
 		}
 	}
 	for _, part := range o.parts {
-		if part != "decision" && part != "idle" && part != "gossip" {
-			return fmt.Errorf("--parts %s: use decision, idle, gossip", part)
+		if !slices.Contains(parts, part) {
+			return fmt.Errorf("--parts %s: use %s", part, strings.Join(parts, ", "))
 		}
 	}
 	switch {
+	case o.sharing != "Gossip" && o.sharing != exactSharing:
+		return fmt.Errorf("--sharing %s: use Gossip or Exact", o.sharing)
 	case o.measure < window:
 		return fmt.Errorf("--measure %v: use at least %v, the window that is looked at", o.measure, window)
 	case o.warmUp < 0:
 		return fmt.Errorf("--warm-up %v: use 0s or more", o.warmUp)
 	case o.rate < 50:
 		return fmt.Errorf("--rate %d: use 50 or more, lower limits have scenarios of their own", o.rate)
+	case len(o.gubernatorPIDs) > 0 && len(o.gubernator) == 0:
+		return errors.New("--gubernator-pids: give the addresses of those processes, too, in --gubernator")
 	case o.tries < 1 || o.rounds < 1:
 		return errors.New("--tries and --rounds: use 1 or more")
 	case o.basePort < 1024 || o.basePort > 60000:

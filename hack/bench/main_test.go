@@ -21,6 +21,7 @@ func TestCommandLine(t *testing.T) {
 		{"accuracy --sizes 0", 2, "", "--sizes 0: use 1 to 50 enforcers"},
 		{"accuracy --only (", 2, "", `--only "(" is no regular expression`},
 		{"accuracy --measure 5s", 2, "", "--measure 5s: use at least 10s"},
+		{"accuracy --sharing exact", 2, "", "--sharing exact: use Gossip or Exact"},
 		{"cost --parts decisions", 2, "", "--parts decisions: use decision, idle, gossip"},
 		{"cost --rounds 0", 2, "", "use 1 or more"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,9 +25,23 @@ type quota struct {
 	per      string // a duration of the policy language: 1s, 1m
 	seconds  float64
 	burst    int
+	sharing  string // as a policy says it, "" for what a pool does without a word
 
-	// over is the rate of clients named over-*, "" if they are like the others.
-	over string
+	// over is the rate and the burst of clients named over-*, nil if they are like the
+	// others.
+	over *quota
+}
+
+// exactSharing is the sharing of limits that no enforcer may exceed.
+const exactSharing = "Exact"
+
+// overPrefix begins the names of clients that have quota.over.
+const overPrefix = "over-"
+
+// shared returns the same quota in another domain, with sharing as a policy says it.
+func (q quota) shared(domain, sharing string) quota {
+	q.domain, q.sharing = domain, sharing
+	return q
 }
 
 // perSecond is how many tokens a client gets each second.
@@ -47,8 +62,11 @@ spec:
     rate: {requests: %d, per: %s}
     burst: %d
 `, q.domain, q.domain, q.requests, q.per, q.burst)
-	if q.over != "" {
-		text += "    overrides:\n    - {key: [\"over-*\"], " + q.over + "}\n"
+	if q.sharing != "" {
+		text += "    sharing: " + q.sharing + "\n"
+	}
+	if o := q.over; o != nil {
+		text += fmt.Sprintf("    overrides:\n    - {key: [%q], rate: {requests: %d, per: %s}, burst: %d}\n", overPrefix+"*", o.requests, o.per, o.burst)
 	}
 	return text
 }
@@ -57,7 +75,13 @@ spec:
 type pod struct {
 	*process
 	http, rls, admin, gossip string
-	conn                     *grpc.ClientConn
+	conn                     conn
+}
+
+// conn is a connection of its own to a server.
+type conn interface {
+	grpc.ClientConnInterface
+	io.Closer
 }
 
 // startPool starts n enforcers that know each other and have the quotas, and
@@ -121,8 +145,8 @@ func processes(pods []*pod) []*process {
 	return all
 }
 
-// dial returns a connection of its own to a gRPC server.
-func dial(address string) (*grpc.ClientConn, error) {
+// dial connects to a gRPC server.
+func dial(address string) (conn, error) {
 	return grpc.NewClient("passthrough:"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 }
 
@@ -151,23 +175,32 @@ type gossip struct{ bytes, frames float64 }
 
 // gossiped returns what the enforcer has sent so far.
 func (p *pod) gossiped() (sent gossip, err error) {
+	const way = `{direction="sent"`
+	err = p.sum(map[string]*float64{"sluice_gossip_bytes_total" + way: &sent.bytes, "sluice_gossip_frames_total" + way: &sent.frames})
+	return sent, err
+}
+
+// sum adds the enforcer's metrics to what is told for the beginnings of their names,
+// labels among them.
+func (p *pod) sum(into map[string]*float64) error {
 	resp, err := http.Get("http://" + p.admin + "/metrics")
 	if err != nil {
-		return sent, err
+		return err
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
-		name, labels, _ := strings.Cut(lines.Text(), "{")
-		into := map[string]*float64{"sluice_gossip_bytes_total": &sent.bytes, "sluice_gossip_frames_total": &sent.frames}[name]
-		if into == nil || !strings.Contains(labels, `direction="sent"`) {
-			continue
+		text := lines.Text()
+		for name, sum := range into {
+			if !strings.HasPrefix(text, name) {
+				continue
+			}
+			v, err := strconv.ParseFloat(text[strings.LastIndexByte(text, ' ')+1:], 64)
+			if err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
+			*sum += v
 		}
-		v, err := strconv.ParseFloat(labels[strings.LastIndexByte(labels, ' ')+1:], 64)
-		if err != nil {
-			return sent, fmt.Errorf("%s: %w", p.name, err)
-		}
-		*into += v
 	}
-	return sent, lines.Err()
+	return lines.Err()
 }

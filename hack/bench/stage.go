@@ -95,9 +95,11 @@ func (s *stage) eventually(what string, ok func() error) error {
 	}
 }
 
-// process is a program that this run started.
+// process is a program that this run started. One that somebody else did has a name
+// and a pid only.
 type process struct {
 	name string
+	pid  int
 	cmd  *exec.Cmd
 	log  string // path of what it prints
 	done chan struct{}
@@ -123,6 +125,7 @@ func (s *stage) start(name string, env []string, path string, args ...string) (*
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s (make build builds it): %w", name, err)
 	}
+	p.pid = p.cmd.Process.Pid
 	go func() {
 		_ = p.cmd.Wait() // how it ended is in ProcessState
 		close(p.done)
@@ -176,7 +179,7 @@ const ticksPerSecond = 100
 
 // cpu returns the processor time of a program so far, user and system.
 func (p *process) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
 	if err != nil {
 		return 0, fmt.Errorf("the processor time of %s: %w", p.name, err)
 	}

@@ -32,3 +32,50 @@ func TestFarther(t *testing.T) {
 		}
 	}
 }
+
+// calls draws calls of one client, of which all were admitted.
+func calls(t *rapid.T) Offered {
+	return Offered{Answers: rapid.SliceOf(rapid.Custom(func(t *rapid.T) Answer {
+		a := Answer{Sent: time.Duration(rapid.IntRange(0, 30).Draw(t, "sent")) * time.Second, Admitted: true}
+		a.Came = a.Sent + time.Duration(rapid.IntRange(0, 9).Draw(t, "took"))*time.Second
+		return a
+	})).Draw(t, "calls")}
+}
+
+// A window of which more calls were both sent and answered within it than rate and
+// burst allow proves that a limiter was not exact; and where there is none, one exact
+// limiter could have admitted all.
+func TestBeyondAnyWindow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o, limit := calls(t), Limit{PerSecond: 1, Burst: rapid.IntRange(1, 4).Draw(t, "burst")}
+		proof := false
+		for _, first := range o.Answers {
+			for _, last := range o.Answers {
+				n := 0
+				for _, a := range o.Answers {
+					if a.Sent >= first.Sent && a.Came <= last.Came {
+						n++
+					}
+				}
+				proof = proof || n > 0 && float64(n) > float64(limit.Burst)+(last.Came-first.Sent).Seconds()
+			}
+		}
+		if got := o.Beyond(limit, 1)[0]; (got > 0) != proof {
+			t.Errorf("%d calls beyond %+v of %v; a window proves it: %v", got, limit, o.Answers, proof)
+		}
+	})
+}
+
+func TestWhatAnExactLimiterAdmitsIsNotBeyondIt(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o, limit := calls(t), Limit{PerSecond: .7, Burst: 3}
+		slices.SortFunc(o.Answers, func(a, b Answer) int { return int(a.Came - b.Came) })
+		exact := Offered{}
+		for _, at := range o.Exact(limit, 1)[0] {
+			exact.Answers = append(exact.Answers, Answer{Sent: at, Came: at, Admitted: true})
+		}
+		if beyond, debt := exact.Beyond(limit, 1)[0], exact.Debt(limit, 1)[0]; beyond != 0 || debt > 1e-6 {
+			t.Errorf("%d beyond, %v owed, of %v", beyond, debt, exact.Answers)
+		}
+	})
+}
