@@ -98,7 +98,7 @@ func (s *stage) startPool(n int, quotas []quota) ([]*pod, error) {
 		}
 		peers[i] = pods[i].gossip
 	}
-	policies := filepath.Join(s.dir, "policies.yaml")
+	policies := filepath.Join(s.dir, fmt.Sprintf("policies-%d.yaml", len(s.started))) // a pool's own: enforcers look at it again
 	var text []string
 	for _, q := range quotas {
 		text = append(text, q.policy())
