@@ -19,7 +19,7 @@ import (
 // fakeGubernator answers as gubernator does, from one bucket per key that never fills
 // again.
 type fakeGubernator struct {
-	status, trouble string // of a health check, and the error in answers
+	trouble string // the error in answers
 
 	mu   sync.Mutex
 	used map[string]uint64
@@ -31,8 +31,8 @@ func (f *fakeGubernator) serve(_ any, stream grpc.ServerStream) error {
 		return err
 	}
 	method, _ := grpc.MethodFromServerStream(stream)
-	if method == gubernatorHealth {
-		return stream.SendMsg(protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), f.status))
+	if method == gubernatorLive {
+		return stream.SendMsg([]byte{})
 	}
 	return stream.SendMsg(f.answer(in))
 }
@@ -88,7 +88,7 @@ func stageWith(t *testing.T, nodes ...*fakeGubernator) *stage {
 }
 
 func TestGubernatorIsAskedAsAnEnforcerIs(t *testing.T) {
-	s := stageWith(t, &fakeGubernator{status: "healthy"}, &fakeGubernator{status: "healthy"})
+	s := stageWith(t, &fakeGubernator{}, &fakeGubernator{})
 	r, err := s.gubernator([]quota{{domain: "d", requests: 5, per: "1s", seconds: 1, burst: 7, over: &quota{requests: 1, per: "4s", seconds: 4, burst: 1}}})
 	if err != nil {
 		t.Fatal(err)
@@ -105,10 +105,12 @@ func TestGubernatorIsAskedAsAnEnforcerIs(t *testing.T) {
 }
 
 func TestGubernatorInTrouble(t *testing.T) {
-	if _, err := stageWith(t, &fakeGubernator{status: "unhealthy"}).gubernator(nil); err == nil || !strings.Contains(err.Error(), "unhealthy") {
-		t.Errorf("of one that is not healthy: %v", err)
+	away := stageWith(t)
+	away.opts.gubernator = []string{"127.0.0.1:1"}
+	if _, err := away.gubernator(nil); err == nil || !strings.Contains(err.Error(), "--gubernator 127.0.0.1:1") {
+		t.Errorf("of one that is not there: %v", err)
 	}
-	r, err := stageWith(t, &fakeGubernator{status: "healthy", trouble: "no peers"}).gubernator([]quota{{domain: "d", requests: 1, seconds: 1, burst: 1}})
+	r, err := stageWith(t, &fakeGubernator{trouble: "no peers"}).gubernator([]quota{{domain: "d", requests: 1, seconds: 1, burst: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
