@@ -40,7 +40,7 @@ func hotCost(s *stage, t *tabwriter.Writer) (met bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	local := 1 - (after.waits-before.waits)/(after.decisions-before.decisions)
+	local := after.localSince(before)
 	met = local >= leastLocal && f.offered >= .9
 	line(t, "decisions of a hot key without a hop, ten enforcers at 10x", fmt.Sprintf("%s (%.0f %% offered, %s)", percent(local), 100*f.offered, f.accuracy()), "≥ 90 %", met)
 	mean, most := rates(sent, sentAfter, time.Since(began))
@@ -50,6 +50,12 @@ func hotCost(s *stage, t *tabwriter.Writer) (met bool, err error) {
 
 // asked is how enforcers decided what is shared exactly.
 type asked struct{ decisions, waits float64 }
+
+// localSince returns the part of the decisions since before that did not wait for the
+// owner of the key.
+func (a asked) localSince(before asked) float64 {
+	return 1 - (a.waits-before.waits)/(a.decisions-before.decisions)
+}
 
 func askedOf(pods []*pod) (sum asked, err error) {
 	for _, p := range pods {
@@ -124,11 +130,20 @@ func (s *stage) compareCPU(t *tabwriter.Writer, rivals []rival) error {
 		return err
 	}
 	servers = append(servers, one)
+	before, err := askedOf(rivals[0].pods)
+	if err != nil {
+		return err
+	}
 	if err := s.takeTurns(servers, len(servers)-1); err != nil {
+		return err
+	}
+	after, err := askedOf(rivals[0].pods)
+	if err != nil {
 		return err
 	}
 	printCPU(t, servers)
 	printRatios(t, servers, "")
+	line(t, "decisions without a hop: "+rivals[0].name, percent(after.localSince(before)), "", true)
 	for _, one := range servers {
 		if len(one.pods) > 0 {
 			line(t, "sent by each: "+one.name, fmt.Sprintf("%.1f KB/s in %.0f frames/s", median(one.results, sentBytes)/1e3, median(one.results, sentFrames)), "", true)
