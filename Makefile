@@ -78,7 +78,7 @@ accuracy: build ## What 3 and 10 real enforcers admit, to their limits (19 minut
 	@exec bin/local/bench accuracy --check $(BENCH)
 
 .PHONY: cost
-cost: build ## What a decision, an idle pool and its gossip cost (3 minutes); BENCH=--help for more
+cost: build ## What a decision, an idle pool, its gossip and exact sharing cost (8 minutes); BENCH=--help for more
 	go build -trimpath -o bin/local/bench ./hack/bench
 	@exec bin/local/bench cost --check $(BENCH)
 
