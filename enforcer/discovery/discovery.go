@@ -22,6 +22,9 @@ type Endpoint struct {
 	// "gossip" and "admin". A port without a name has the key "".
 	Ports map[string]int
 
+	// Zone is where its node is; empty where nobody says so.
+	Zone string
+
 	// Ready says that the endpoint works and is here to stay: it takes traffic.
 	Ready bool
 

@@ -113,5 +113,5 @@ func (s *notifyingStore) slices() []discoveryv1.EndpointSlice {
 }
 
 func equal(a, b Endpoint) bool {
-	return a.Name == b.Name && a.Host == b.Host && a.Ready == b.Ready && a.Serving == b.Serving && maps.Equal(a.Ports, b.Ports)
+	return a.Name == b.Name && a.Host == b.Host && a.Zone == b.Zone && a.Ready == b.Ready && a.Serving == b.Serving && maps.Equal(a.Ports, b.Ports)
 }

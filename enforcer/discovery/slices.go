@@ -12,8 +12,8 @@ import (
 // ordered by name, whatever the order of the slices. Members without a usable
 // address or port are left out. A pod that is told of more than once (a
 // dual-stack Service, a slice that is being split, ports that differ by pod) is
-// one member: with its IPv4 address if it has one, the ports that any of the
-// slices gives for that address, and ready if any of them says so.
+// one member: with its IPv4 address if it has one, the ports and the zone
+// that any of the slices gives for that address, and ready if any of them says so.
 //
 // Ready does not follow the slice's condition of that name alone: a Service with
 // publishNotReadyAddresses sets it for pods that are not ready and for pods that
@@ -64,11 +64,16 @@ func newTelling(slice *discoveryv1.EndpointSlice, e *discoveryv1.Endpoint, ports
 	if e.TargetRef != nil && e.TargetRef.Kind == "Pod" && e.TargetRef.Name != "" {
 		name = e.TargetRef.Name
 	}
+	zone := ""
+	if e.Zone != nil {
+		zone = *e.Zone
+	}
 	return telling{
 		Endpoint: Endpoint{
 			Name:    name,
 			Host:    host,
 			Ports:   ports,
+			Zone:    zone,
 			Ready:   ready && serving && !terminating,
 			Serving: serving,
 		},
@@ -97,6 +102,7 @@ func merge(all []telling) Endpoint {
 		if t.Host != best.Host {
 			continue
 		}
+		best.Zone = cmp.Or(best.Zone, t.Zone)
 		for name, port := range t.Ports {
 			if _, known := best.Ports[name]; !known {
 				best.Ports[name] = port

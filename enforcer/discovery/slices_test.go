@@ -42,6 +42,11 @@ func with(e discoveryv1.Endpoint, ready, serving, terminating bool) discoveryv1.
 	return e
 }
 
+func in(e discoveryv1.Endpoint, zone string) discoveryv1.Endpoint {
+	e.Zone = &zone
+	return e
+}
+
 var bothPorts = map[string]int{"gossip": 7946, "admin": 9090}
 
 func TestFromSlices(t *testing.T) {
@@ -158,6 +163,29 @@ func TestFromSlices(t *testing.T) {
 			},
 			want: []discovery.Endpoint{{Name: "p", Host: "10.0.0.1", Ports: map[string]int{"gossip": 1, "admin": 2}, Ready: true, Serving: true}},
 		},
+		"a pod is in the zone of its node": {
+			slices: []discoveryv1.EndpointSlice{slice("a", discoveryv1.AddressTypeIPv4,
+				in(pod("p1", "10.0.0.1"), "b"), in(pod("p2", "10.0.0.2"), ""), pod("p3", "10.0.0.3"))},
+			want: []discovery.Endpoint{
+				{Name: "p1", Host: "10.0.0.1", Ports: bothPorts, Zone: "b", Ready: true, Serving: true},
+				{Name: "p2", Host: "10.0.0.2", Ports: bothPorts, Ready: true, Serving: true},
+				{Name: "p3", Host: "10.0.0.3", Ports: bothPorts, Ready: true, Serving: true},
+			},
+		},
+		"one slice may know the zone and another not": {
+			slices: []discoveryv1.EndpointSlice{
+				slice("a", discoveryv1.AddressTypeIPv4, pod("p", "10.0.0.1")),
+				slice("b", discoveryv1.AddressTypeIPv4, in(pod("p", "10.0.0.1"), "b")),
+			},
+			want: []discovery.Endpoint{{Name: "p", Host: "10.0.0.1", Ports: bothPorts, Zone: "b", Ready: true, Serving: true}},
+		},
+		"a pod that was replaced is in the zone of the new one": {
+			slices: []discoveryv1.EndpointSlice{
+				slice("a", discoveryv1.AddressTypeIPv4, in(with(pod("p", "10.0.0.1"), false, true, true), "b")),
+				slice("b", discoveryv1.AddressTypeIPv4, pod("p", "10.0.0.9")),
+			},
+			want: []discovery.Endpoint{{Name: "p", Host: "10.0.0.9", Ports: bothPorts, Ready: true, Serving: true}},
+		},
 		"endpoints without an address or without a port are left out": {
 			slices: []discoveryv1.EndpointSlice{
 				slice("a", discoveryv1.AddressTypeIPv4, discoveryv1.Endpoint{}),
@@ -183,8 +211,9 @@ func TestFromSlicesDoesNotDependOnOrder(t *testing.T) {
 		var all []discoveryv1.EndpointSlice
 		for i := range rapid.IntRange(0, 5).Draw(t, "slices") {
 			family := rapid.SampledFrom([]discoveryv1.AddressType{discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6}).Draw(t, "family")
-			s := slice(string(rune('a'+i)), family, with(pod(names.Draw(t, "pod"), hosts.Draw(t, "host")),
-				rapid.Bool().Draw(t, "ready"), rapid.Bool().Draw(t, "serving"), rapid.Bool().Draw(t, "terminating")))
+			e := with(pod(names.Draw(t, "pod"), hosts.Draw(t, "host")),
+				rapid.Bool().Draw(t, "ready"), rapid.Bool().Draw(t, "serving"), rapid.Bool().Draw(t, "terminating"))
+			s := slice(string(rune('a'+i)), family, in(e, rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "zone")))
 			s.Ports = []discoveryv1.EndpointPort{port("admin", rapid.Int32Range(1, 3).Draw(t, "port"))}
 			all = append(all, s)
 		}

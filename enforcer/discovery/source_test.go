@@ -103,13 +103,13 @@ func TestEndpointSlicesFollowsTheService(t *testing.T) {
 		endpoints := client.DiscoveryV1().EndpointSlices("sluice-system")
 		ctx, cancel := context.WithCancel(t.Context())
 
-		var names [][]string // of every call
+		var names [][]string // of every call, with zones
 		done := make(chan error)
 		go func() {
 			done <- discovery.EndpointSlices(client, "sluice-system", "pool").Watch(ctx, func(members []discovery.Endpoint) {
 				list := []string{}
 				for _, m := range members {
-					list = append(list, m.Name)
+					list = append(list, strings.TrimSpace(m.Name+" "+m.Zone))
 				}
 				names = append(names, list)
 			})
@@ -131,6 +131,11 @@ func TestEndpointSlicesFollowsTheService(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
+		s.Endpoints[1] = in(s.Endpoints[1], "b")
+		if _, err := endpoints.Update(ctx, &s, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
 		if err := endpoints.Delete(ctx, "a", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +145,7 @@ func TestEndpointSlicesFollowsTheService(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		want := [][]string{{}, {"p1"}, {"p1", "p2"}, {}}
+		want := [][]string{{}, {"p1"}, {"p1", "p2"}, {"p1", "p2 b"}, {}}
 		if diff := cmp.Diff(want, names); diff != "" {
 			t.Errorf("members of each call (-want +got):\n%s", diff)
 		}
