@@ -7,13 +7,41 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// The first byte of an enforcer's meta data says whether it has said that it will
-// stop. The rest is padding, see maxPad; readers ignore it, so that there can be
-// more one day.
+// meta is what an enforcer says of itself to all others. Its first byte says whether
+// it will stop, the next how long its zone's name is, which follows. The rest is
+// padding, see maxPad; readers ignore it, so that there can be more one day. What
+// releases without zones say reads as none.
+type meta struct {
+	leaving bool
+	zone    string // up to maxZone bytes; empty where it is not known
+}
+
 const (
 	metaStays   = 'S'
 	metaLeaving = 'L'
+
+	maxZone = 63 // as of any value of a label
 )
+
+// encode writes m with so many bytes of padding.
+func (m meta) encode(pad int) []byte {
+	b := append([]byte{metaStays, byte(len(m.zone))}, m.zone...)
+	if m.leaving {
+		b[0] = metaLeaving
+	}
+	return append(b, make([]byte, pad)...)
+}
+
+// decodeMeta reads what it can, and takes the rest for what is usual.
+func decodeMeta(b []byte) (m meta) {
+	m.leaving = len(b) > 0 && b[0] == metaLeaving
+	if len(b) > 1 {
+		if n := int(b[1]); n <= min(maxZone, len(b)-2) {
+			m.zone = string(b[2 : 2+n])
+		}
+	}
+	return m
+}
 
 // delegate is what memberlist calls, with its lock held: it must not call back.
 type delegate struct{ m *Membership }
@@ -28,9 +56,8 @@ func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.heard(n, true) }
 func (d *delegate) NotifyLeave(n *memberlist.Node) { d.heard(n, false) }
 
 func (d *delegate) heard(n *memberlist.Node, alive bool) {
-	leaving := len(n.Meta) > 0 && n.Meta[0] == metaLeaving
 	d.m.mu.Lock()
-	d.m.roster.heard(n.Name, addressOf(n), alive, leaving, time.Now())
+	d.m.roster.heard(n.Name, addressOf(n), alive, decodeMeta(n.Meta), time.Now())
 	d.m.mu.Unlock()
 	d.m.wake()
 }
@@ -54,12 +81,7 @@ func (d *delegate) NotifyConflict(existing, other *memberlist.Node) {
 func (d *delegate) NodeMeta(int) []byte {
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
-	meta := make([]byte, 1+d.m.pad)
-	meta[0] = metaStays
-	if d.m.roster.self.leaving {
-		meta[0] = metaLeaving
-	}
-	return meta
+	return d.m.roster.self.encode(d.m.pad)
 }
 
 // NotifyMsg implements memberlist.Delegate: membership has no messages of its own.

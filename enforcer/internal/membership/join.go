@@ -39,6 +39,7 @@ func (m *Membership) expect(members []discovery.Endpoint) {
 		}
 	}
 	m.roster.seeds = seedsOf(members, m.opts.Port, resolved)
+	m.moved = m.roster.locate() || m.moved
 	m.mu.Unlock()
 	select {
 	case <-m.told:
@@ -59,6 +60,9 @@ func seedsOf(members []discovery.Endpoint, port string, resolved map[string][]ne
 			continue
 		}
 		s := seed{host: e.Host, port: uint16(number), serving: e.Serving}
+		if len(e.Zone) <= maxZone {
+			s.zone = e.Zone
+		}
 		if a, err := netip.ParseAddr(e.Host); err == nil {
 			s.addrs = []netip.AddrPort{netip.AddrPortFrom(a.Unmap(), s.port)}
 		} else {
@@ -71,9 +75,13 @@ func seedsOf(members []discovery.Endpoint, port string, resolved map[string][]ne
 	return seeds
 }
 
-// rejoin looks for who is missing, until ctx ends.
+// rejoin looks for who is missing, and tells the others when this enforcer's zone
+// becomes known, until ctx ends.
 func (m *Membership) rejoin(ctx context.Context, list *memberlist.Memberlist) {
 	for pause := joinSoon; ; pause = min(2*pause, joinOften) {
+		if m.hasMoved() {
+			_ = m.tell(ctx, (*memberlist.Memberlist).UpdateNode) // the rest hear it with resync
+		}
 		if targets, unknown := m.targets(); len(targets) > 0 {
 			m.lookup(ctx, targets)
 			m.lookup(ctx, unknown)
@@ -87,6 +95,14 @@ func (m *Membership) rejoin(ctx context.Context, list *memberlist.Memberlist) {
 		case <-time.After(pause + rand.N(pause/4)): //nolint:gosec // no secret
 		}
 	}
+}
+
+// hasMoved says, once, that the others may not know of this enforcer's zone.
+func (m *Membership) hasMoved() (moved bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	moved, m.moved = m.moved, false
+	return moved
 }
 
 // targets returns some of those who are missing, and the others of them that have

@@ -125,6 +125,7 @@ type Membership struct {
 	clashes clashes
 	reports []error // for Options.Report
 	unheard bool    // the others may not have taken note of this enforcer
+	moved   bool    // nor of its zone
 	running bool    // Run was called
 }
 
@@ -214,6 +215,7 @@ func (m *Membership) start(self netip.AddrPort) (*memberlist.Memberlist, error) 
 	m.mu.Lock()
 	m.roster.self.address = self
 	m.roster.mine = mine(m.opts.Listen, m.host)
+	m.roster.locate()
 	m.mu.Unlock()
 	<-m.talk
 	defer token(m.talk)

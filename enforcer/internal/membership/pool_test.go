@@ -43,16 +43,18 @@ func (l *listed) Watch(ctx context.Context, changed func([]discovery.Endpoint)) 
 	}
 }
 
-// set lists the addresses, as serving unless they start with "!".
+// set lists the addresses, as serving unless they start with "!", and in the zone that
+// follows an "@".
 func (l *listed) set(addresses ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.members = nil
 	for _, a := range addresses {
 		address, down := strings.CutPrefix(a, "!")
+		address, zone, _ := strings.Cut(address, "@")
 		to := netip.MustParseAddrPort(address)
 		l.members = append(l.members, discovery.Endpoint{
-			Name: address, Host: to.Addr().String(), Ports: map[string]int{"gossip": int(to.Port())}, Serving: !down,
+			Name: address, Host: to.Addr().String(), Ports: map[string]int{"gossip": int(to.Port())}, Zone: zone, Serving: !down,
 		})
 	}
 	for woken := range l.watches {

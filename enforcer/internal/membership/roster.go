@@ -28,8 +28,8 @@ type roster struct {
 type node struct {
 	name    string
 	address netip.AddrPort
+	meta         // what it says of itself
 	alive   bool // says SWIM
-	leaving bool // it has said so
 	listed  bool // discovery listed its address since it was met
 
 	// since is when alive became what it is.
@@ -44,12 +44,13 @@ type seed struct {
 
 	// serving says that discovery believes it to work.
 	serving bool
+	zone    string // says discovery; empty where it does not know
 }
 
 func (s seed) is(address netip.AddrPort) bool { return slices.Contains(s.addrs, address) }
 
 // heard takes note of what SWIM says of a node.
-func (r *roster) heard(name string, address netip.AddrPort, alive, leaving bool, now time.Time) {
+func (r *roster) heard(name string, address netip.AddrPort, alive bool, says meta, now time.Time) {
 	if name == r.self.name {
 		return
 	}
@@ -67,7 +68,19 @@ func (r *roster) heard(name string, address netip.AddrPort, alive, leaving bool,
 	if n.alive != alive {
 		n.alive, n.since = alive, now
 	}
-	n.leaving = leaving
+	n.meta = says
+}
+
+// locate looks up in which zone this enforcer is, and says whether that is another
+// one than before. As long as it is not listed, it stays where it was.
+func (r *roster) locate() (moved bool) {
+	self := map[netip.AddrPort]bool{r.self.address: true}
+	i := slices.IndexFunc(r.seeds, func(s seed) bool { return r.here(s, self) })
+	if i < 0 || r.seeds[i].zone == r.self.zone {
+		return false
+	}
+	r.self.zone = r.seeds[i].zone
+	return true
 }
 
 // view forgets who is known to be dead, and returns the rest. again is when it
@@ -123,7 +136,7 @@ func (r *roster) fate(n *node, taken bool, now time.Time) (until time.Time, gone
 }
 
 func (n *node) member() Member {
-	m := Member{Name: n.name, Address: n.address.String()}
+	m := Member{Name: n.name, Address: n.address.String(), Zone: n.zone}
 	switch {
 	case !n.alive:
 		m.State = Unreachable

@@ -21,16 +21,16 @@ func listing(serving bool, addrs ...netip.AddrPort) seed {
 func TestView(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	alive := func(name string, n byte) func(*roster) {
-		return func(r *roster) { r.heard(name, at(n), true, false, start) }
+		return func(r *roster) { r.heard(name, at(n), true, meta{}, start) }
 	}
 	leaves := func(name string, n byte) func(*roster) {
-		return func(r *roster) { r.heard(name, at(n), true, true, start) }
+		return func(r *roster) { r.heard(name, at(n), true, meta{leaving: true}, start) }
 	}
 	dies := func(name string, n byte) func(*roster) {
-		return func(r *roster) { r.heard(name, at(n), false, false, start) }
+		return func(r *roster) { r.heard(name, at(n), false, meta{}, start) }
 	}
 	diesLeaving := func(name string, n byte) func(*roster) {
-		return func(r *roster) { r.heard(name, at(n), false, true, start) }
+		return func(r *roster) { r.heard(name, at(n), false, meta{leaving: true}, start) }
 	}
 	lists := func(seeds ...seed) func(*roster) {
 		return func(r *roster) {
@@ -51,12 +51,12 @@ func TestView(t *testing.T) {
 		},
 		"members are ordered by name": {
 			events:       []func(*roster){alive("c", 3), leaves("b", 2)},
-			want:         []Member{{"b", "10.0.0.2:7946", Leaving}, {"c", "10.0.0.3:7946", Alive}},
+			want:         []Member{{Name: "b", Address: "10.0.0.2:7946", State: Leaving}, {Name: "c", Address: "10.0.0.3:7946", State: Alive}},
 			wantExpected: 3,
 		},
 		"a seed that was never met is expected": {
 			events:       []func(*roster){lists(listing(true, at(1)), listing(true, at(2)), listing(true, at(3))), alive("c", 3)},
-			want:         []Member{{"c", "10.0.0.3:7946", Alive}},
+			want:         []Member{{Name: "c", Address: "10.0.0.3:7946", State: Alive}},
 			wantExpected: 3,
 		},
 		"a seed that does not serve is not expected": {
@@ -67,7 +67,7 @@ func TestView(t *testing.T) {
 		},
 		"a seed with two addresses is one, and so is one that is listed twice": {
 			events:       []func(*roster){lists(listing(true, at(2), at(3)), listing(true, at(3))), alive("c", 3)},
-			want:         []Member{{"c", "10.0.0.3:7946", Alive}},
+			want:         []Member{{Name: "c", Address: "10.0.0.3:7946", State: Alive}},
 			wantExpected: 2,
 		},
 		"a seed that is listed twice and never met is expected once": {
@@ -80,7 +80,7 @@ func TestView(t *testing.T) {
 		"a member that is listed and dies is unreachable, for ever": {
 			events:       []func(*roster){lists(listing(true, at(2))), alive("b", 2), dies("b", 2)},
 			after:        time.Hour,
-			want:         []Member{{"b", "10.0.0.2:7946", Unreachable}},
+			want:         []Member{{Name: "b", Address: "10.0.0.2:7946", State: Unreachable}},
 			wantExpected: 2,
 		},
 		"a member that is listed as not serving and dies is known dead": {
@@ -88,7 +88,7 @@ func TestView(t *testing.T) {
 		},
 		"a member that is listed as not serving is there while it answers": {
 			events:       []func(*roster){lists(listing(false, at(2))), alive("b", 2)},
-			want:         []Member{{"b", "10.0.0.2:7946", Alive}},
+			want:         []Member{{Name: "b", Address: "10.0.0.2:7946", State: Alive}},
 			wantExpected: 2,
 		},
 		"a member that is not listed any more and dies is known dead": {
@@ -100,7 +100,7 @@ func TestView(t *testing.T) {
 		"a member that was never listed and dies is unreachable": {
 			events:       []func(*roster){alive("b", 2), dies("b", 2)},
 			after:        59 * time.Second,
-			want:         []Member{{"b", "10.0.0.2:7946", Unreachable}},
+			want:         []Member{{Name: "b", Address: "10.0.0.2:7946", State: Unreachable}},
 			wantExpected: 2,
 			wantAgain:    time.Second,
 		},
@@ -112,7 +112,7 @@ func TestView(t *testing.T) {
 		},
 		"a member whose address has somebody else now is known dead": {
 			events:       []func(*roster){lists(listing(true, at(2))), alive("b", 2), dies("b", 2), alive("new", 2)},
-			want:         []Member{{"new", "10.0.0.2:7946", Alive}},
+			want:         []Member{{Name: "new", Address: "10.0.0.2:7946", State: Alive}},
 			wantExpected: 2,
 		},
 		"a member whose address is this enforcer's is known dead": {
@@ -120,17 +120,17 @@ func TestView(t *testing.T) {
 		},
 		"a member that comes back with its address": {
 			events:       []func(*roster){lists(listing(true, at(2))), alive("b", 2), dies("b", 2), alive("b", 2)},
-			want:         []Member{{"b", "10.0.0.2:7946", Alive}},
+			want:         []Member{{Name: "b", Address: "10.0.0.2:7946", State: Alive}},
 			wantExpected: 2,
 		},
 		"a member that comes back at another address": {
 			events:       []func(*roster){lists(listing(true, at(2))), alive("b", 2), dies("b", 2), lists(listing(true, at(3))), alive("b", 3)},
-			want:         []Member{{"b", "10.0.0.3:7946", Alive}},
+			want:         []Member{{Name: "b", Address: "10.0.0.3:7946", State: Alive}},
 			wantExpected: 2,
 		},
 		"the death of one that was replaced is old news": {
 			events:       []func(*roster){alive("b", 3), dies("b", 2)},
-			want:         []Member{{"b", "10.0.0.3:7946", Alive}},
+			want:         []Member{{Name: "b", Address: "10.0.0.3:7946", State: Alive}},
 			wantExpected: 2,
 		},
 		"the death of one that was never met is no news": {
@@ -148,7 +148,7 @@ func TestView(t *testing.T) {
 			}
 			now := start.Add(tc.after)
 			v, again := r.view(now)
-			if v.Self != (Member{"a", "10.0.0.1:7946", Alive}) {
+			if v.Self != (Member{Name: "a", Address: "10.0.0.1:7946", State: Alive}) {
 				t.Errorf("Self = %+v", v.Self)
 			}
 			if diff := cmp.Diff(tc.want, v.Members); diff != "" {
@@ -173,12 +173,12 @@ func TestMissing(t *testing.T) {
 			listing(false, at(4)), listing(true, at(9), at(5)), listing(true),
 		},
 	}
-	r.heard("b", at(2), true, false, start)
-	r.heard("c", at(3), true, false, start)
-	r.heard("c", at(3), false, false, start)
-	r.heard("e", at(5), true, false, start)
-	r.heard("never listed", at(6), true, false, start)
-	r.heard("never listed", at(6), false, false, start)
+	r.heard("b", at(2), true, meta{}, start)
+	r.heard("c", at(3), true, meta{}, start)
+	r.heard("c", at(3), false, meta{}, start)
+	r.heard("e", at(5), true, meta{}, start)
+	r.heard("never listed", at(6), true, meta{}, start)
+	r.heard("never listed", at(6), false, meta{}, start)
 	var got []string
 	for _, s := range r.missing() {
 		if len(s.addrs) == 0 {
@@ -192,5 +192,31 @@ func TestMissing(t *testing.T) {
 	want := []string{"10.0.0.3:7946", "10.0.0.4:7946", "somewhere", "10.0.0.6:7946"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("missing (-want +got):\n%s", diff)
+	}
+}
+
+func TestLocate(t *testing.T) {
+	in := func(zone string, n byte) seed { s := listing(true, at(n)); s.zone = zone; return s }
+	tests := map[string]struct {
+		seeds []seed
+		want  string
+	}{
+		"by its address":                  {[]seed{in("a", 2), in("b", 1)}, "b"},
+		"by another address that is its":  {[]seed{in("a", 2), in("b", 9)}, "b"},
+		"listed in none":                  {[]seed{in("a", 2), in("", 1)}, ""},
+		"not listed, so where it was":     {[]seed{in("a", 2)}, "before"},
+		"nobody listed, so where it was":  {nil, "before"},
+		"listed where it was, is no move": {[]seed{in("before", 1)}, "before"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := &roster{self: node{name: "a", address: at(1), alive: true}, seeds: tc.seeds}
+			r.mine = func(a netip.AddrPort) bool { return a == at(9) }
+			r.self.zone = "before"
+			moved := r.locate()
+			if v, _ := r.view(time.Unix(1_000_000, 0)); v.Self.Zone != tc.want || moved != (tc.want != "before") {
+				t.Errorf("in %q, moved: %v, want %q", v.Self.Zone, moved, tc.want)
+			}
+		})
 	}
 }

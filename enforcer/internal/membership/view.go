@@ -44,6 +44,11 @@ type Member struct {
 
 	// State is never Unreachable for the enforcer itself.
 	State State
+
+	// Zone is where it says that it is; empty while it does not know. It knows from
+	// discovery, and all have its word for it: they agree also when they do not hear
+	// the same from discovery, or nothing.
+	Zone string
 }
 
 // View is who belongs to the pool, as one enforcer sees it. Views of different
