@@ -81,6 +81,8 @@ func gossipAddresses(members []discovery.Endpoint) []string {
 	return addresses
 }
 
+// load returns those of the last run, by address only: this enforcer says that it does
+// not know its zone until the source has told.
 func (p *peers) load() []discovery.Endpoint {
 	if p.journal == nil {
 		return nil
@@ -157,11 +159,11 @@ func (v *views) pass() {
 
 // setView tells the transport and the engine who is there.
 func (e *Enforcer) setView(v membership.View) {
-	view := gossip.View{Expected: v.Expected, Leaving: v.Self.State == membership.Leaving}
+	view := gossip.View{Expected: v.Expected, Zone: v.Self.Zone, Leaving: v.Self.State == membership.Leaving}
 	addresses := make([]string, 0, len(v.Members))
 	for _, m := range v.Members {
 		addresses = append(addresses, m.Address)
-		view.Members = append(view.Members, gossip.Member{Name: limit.NodeID(m.Name), Address: m.Address, State: stateOf[m.State]})
+		view.Members = append(view.Members, gossip.Member{Name: limit.NodeID(m.Name), Address: m.Address, State: stateOf[m.State], Zone: m.Zone})
 	}
 	e.opts.Log.Info("pool changed", "self", v.Self.Address, "members", v.Members, "expected", v.Expected)
 	e.transport.SetPeers(addresses)

@@ -34,7 +34,7 @@ func (e *Enforcer) state(known []string) report.State {
 		s.Document = &report.Document{Digest: r.Snapshot.Digest, Since: r.Since.Time()}
 	}
 	for _, p := range r.Peers {
-		peer := report.Peer{Address: p.Address}
+		peer := report.Peer{Address: p.Address, Zone: p.Zone}
 		if p.Heard {
 			peer.Node, peer.LastHeard = string(p.Name), new(time.Time)
 			*peer.LastHeard = p.LastHeard.Time()

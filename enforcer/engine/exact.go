@@ -111,10 +111,10 @@ func (e *Engine) standLocked(now limit.Instant) {
 	if !changed {
 		return
 	}
-	pool := lease.Pool{Owns: s.Keeps, Tag: s.SeedTag, Away: s.Holding, Parts: s.Expected}
+	pool := lease.Pool{Zone: s.Zone, Owns: s.Keeps, Tag: s.SeedTag, Away: s.Holding, Parts: s.Expected}
 	for _, n := range s.Nodes {
 		pool.Peers = append(pool.Peers, lease.Peer{
-			Name: n.Name, Number: n.Number, Address: n.Address, Life: n.Life, Owns: n.Keeps, Reachable: n.Reachable,
+			Name: n.Name, Number: n.Number, Address: n.Address, Zone: n.Zone, Life: n.Life, Owns: n.Keeps, Reachable: n.Reachable,
 		})
 	}
 	e.lease.SetPool(now, pool)

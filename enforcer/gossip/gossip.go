@@ -152,6 +152,7 @@ type Node struct {
 	alone     bool   // there is nobody to share with
 	quiet     bool   // nothing has changed since the last Tick
 	expected  int
+	zone      string // of this node
 
 	routineAt limit.Instant
 

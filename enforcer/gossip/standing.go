@@ -14,6 +14,7 @@ type Standing struct {
 	// Holding says that so much of the pool cannot be reached that the rest of it may
 	// go on without this node.
 	Holding  bool
+	Zone     string // as NodeStanding.Zone, of this node
 	Expected int    // nodes that the pool should have
 	SeedTag  uint32 // tells the seed that keys are hashed with from others
 }
@@ -23,6 +24,7 @@ type NodeStanding struct {
 	Name      limit.NodeID
 	Number    int32 // another one for each start of the node
 	Address   string
+	Zone      string // empty where it is not known
 	Life      uint64 // of this start, as its frames carry it; 0 before the first
 	Keeps     bool   // as in Standing
 	Reachable bool
@@ -35,11 +37,11 @@ func (n *Node) Standing(version *uint32) (s Standing, changed bool) {
 		return s, false
 	}
 	*version = n.view
-	s = Standing{Keeps: n.join.settled && (!n.leaving || n.others == 0), Holding: n.holding, Expected: n.expected, SeedTag: n.seed.tag()}
+	s = Standing{Keeps: n.join.settled && (!n.leaving || n.others == 0), Holding: n.holding, Zone: n.zone, Expected: n.expected, SeedTag: n.seed.tag()}
 	for _, p := range n.peers {
 		if p != nil {
 			s.Nodes = append(s.Nodes, NodeStanding{
-				Name: p.Name, Number: p.number, Address: p.Address, Life: p.life,
+				Name: p.Name, Number: p.number, Address: p.Address, Zone: p.Zone, Life: p.life,
 				Keeps: p.State != Leaving && p.settled, Reachable: p.State != Unreachable,
 			})
 		}

@@ -24,6 +24,7 @@ type Member struct {
 	Name    limit.NodeID // unique in the pool
 	Address string       // names it in Outbox.Send and Receive
 	State   MemberState
+	Zone    string // where it is; empty where that is not known
 }
 
 // View is who belongs to the pool, as membership sees it. A member that is
@@ -39,6 +40,7 @@ type View struct {
 
 	// Leaving says that this node is going to stop.
 	Leaving bool
+	Zone    string // as Member.Zone, of this node
 }
 
 // SetView replaces the view of the pool. What is known of members that stay is
@@ -71,6 +73,7 @@ func (n *Node) SetView(now limit.Instant, v View) {
 			n.homes.gone(now, p.number, n.counters)
 		}
 	}
+	n.zone = v.Zone
 	n.expected = max(v.Expected, len(n.byAddr)+1)
 	if v.Leaving && !n.leaving {
 		n.leaving = true

@@ -127,6 +127,7 @@ func (s *State) Base(before *State) *State {
 // Peer is another enforcer of the pool, as this one sees it.
 type Peer struct {
 	Address string `json:"address"`
+	Zone    string `json:"zone,omitempty"` // where it says that it is
 
 	// Node is the peer's name, and LastHeard when it last spoke; empty and nil
 	// while it has not.
