@@ -164,13 +164,9 @@ func (n *Node) hearReport(now limit.Instant, p *peer, seq uint32, e *entry) {
 	if h.reported = now; isNew && first != self {
 		h.early = now.Add(newsTime)
 	}
-	if isNew {
+	if isNew && !e.report.HandOver {
 		n.counters.With(now, e.ID, false, func(c *share.Counter) {
 			c.Settle(now)
-			if e.report.HandOver {
-				h.Recall(c.Params, *c.State)
-				return
-			}
 			untold, _ := c.Local.Untold()
 			h.SeedBut(c.Params, c.Rule, c.Local, *c.State, now, untold)
 		})

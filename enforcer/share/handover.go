@@ -38,7 +38,10 @@ func (h *Home) HandOver(p *decide.Params, r *Rule, now limit.Instant) Report {
 			h.lines[i].handed = h.lines[i].at(now, h.law)
 		}
 	}
-	return Report{Taken: h.Late(), Level: s.Level, OthersRate: s.Rate, OthersDemand: s.Demand, Register: true, HandOver: true}
+	return Report{
+		Taken: h.Late(), Level: s.Level, Era: past(p, h.state, now), OthersRate: s.Rate, OthersDemand: s.Demand,
+		Register: true, HandOver: true,
+	}
 }
 
 // Seed makes use of what this node itself believes of the counter whose home it has
@@ -49,21 +52,13 @@ func (h *Home) Seed(p *decide.Params, r *Rule, l *Local, s decide.State, now lim
 
 // SeedBut does the same, but for untold tokens that this node is going to report.
 func (h *Home) SeedBut(p *decide.Params, r *Rule, l *Local, s decide.State, now limit.Instant, untold int64) {
-	level := h.level(p, now)
-	h.Recall(p, s)
-	if !h.handed {
-		h.setLevel(p, r, min(level, l.level(p, r, s, now)-r.slack+float64(untold)), now)
+	if level := l.level(p, r, s, now) - r.slack + float64(untold); level < h.level(p, now) && !h.handed {
+		if p.Algorithm() == decide.Sliding && h.state == (decide.State{}) {
+			h.state = s // it knows when the window was used
+		}
+		h.setLevel(p, r, level, now)
 	}
 	h.othersRate, h.othersDmnd = l.rate+l.admitRate(now), l.demand+l.asked.rate(now)
-}
-
-// Recall takes over from the state of this node when the tokens of a sliding window were
-// taken, and how many, as long as nothing is known here: else what others tell next would
-// seem to be taken now, and stay away for a whole window.
-func (h *Home) Recall(p *decide.Params, s decide.State) {
-	if p.Algorithm() == decide.Sliding && h.state == (decide.State{}) {
-		h.state = s
-	}
 }
 
 // takeOver makes use of a hand-over: the former home knew better, but for what this
@@ -71,6 +66,9 @@ func (h *Home) Recall(p *decide.Params, s decide.State) {
 // whom to tell.
 func (h *Home) takeOver(p *decide.Params, r *Rule, rep *Report, now limit.Instant) {
 	h.handed, h.young = true, false
+	if p.Algorithm() == decide.Sliding && rep.Era != 0 {
+		h.state = usedAsOf(p, r.burst-rep.Level, rep.Era, now)
+	}
 	h.setLevel(p, r, rep.Level-h.news(now)-h.untold, now)
 	h.suppose(p, r, rep.OthersRate, rep.OthersDemand, now)
 }

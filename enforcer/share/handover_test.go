@@ -1,6 +1,7 @@
 package share_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -89,32 +90,42 @@ func TestALateHandOverKnowsWhatWasToBeExpected(t *testing.T) {
 // not a whole window after the counter got another home.
 func TestANewHomeKnowsWhenAWindowWasUsed(t *testing.T) {
 	p := must(decide.SlidingWindow(300, limit.Second))
-	var used decide.State
-	for i := range 300 {
-		used = p.Debit(used, start.Add(-limit.Second+limit.Span(i)*limit.Second/300), 1)
+	register := func(old *books, at limit.Instant) share.Report {
+		return share.Report{Taken: 300, Level: old.level(at), Era: 1, Register: true}
 	}
-	handOver := share.Report{Level: 0, HandOver: true, Register: true}
-	register := share.Report{Taken: 300, Level: 0, Era: 1, Register: true}
-	for name, begin := range map[string]func(b *books){
-		"handed over": func(b *books) {
-			b.Recall(&b.params, used)
-			b.apply(start, 1, 1, handOver)
+	for name, begin := range map[string]func(b, old *books, used decide.State, at limit.Instant){
+		"handed over": func(b, old *books, _ decide.State, at limit.Instant) {
+			b.apply(at, 1, 1, old.HandOver(&old.params, &old.rule, at))
 		},
-		"not handed over": func(b *books) {
-			b.Seed(&b.params, &b.rule, &share.Local{}, used, start)
-			b.apply(start, 1, 1, register)
+		"not handed over": func(b, old *books, used decide.State, at limit.Instant) {
+			b.Seed(&b.params, &b.rule, &share.Local{}, used, at)
+			b.apply(at, 1, 1, register(old, at))
 		},
-		"handed over after somebody registered": func(b *books) {
-			b.Seed(&b.params, &b.rule, &share.Local{}, used, start)
-			b.apply(start, 1, 1, register)
-			b.apply(start, 2, 1, handOver)
+		"handed over after somebody registered": func(b, old *books, used decide.State, at limit.Instant) {
+			b.Seed(&b.params, &b.rule, &share.Local{}, used, at)
+			b.apply(at, 1, 1, register(old, at))
+			b.apply(at, 2, 1, old.HandOver(&old.params, &old.rule, at))
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBooks(p, 3, start.Add(25*limit.Millisecond))
-			begin(b)
-			near(t, "the level", b.level(start), 0, 1e-6)
-			near(t, "the level half a second later", b.level(start.Add(limit.Second/2)), 150, 5)
-		})
+		for _, phase := range []limit.Span{0, 50 * limit.Millisecond, 300 * limit.Millisecond} {
+			t.Run(fmt.Sprint(name, phase.Duration()), func(t *testing.T) {
+				at := start.Add(phase)
+				var used decide.State
+				for i := range limit.Span(300) { // half of it in the first third of a second
+					ago := limit.Second - i*limit.Second*2/3/300
+					if i > 150 {
+						ago = limit.Second*2/3 - (i-150)*limit.Second*2/3/150
+					}
+					used = p.Debit(used, at.Add(-ago), 1)
+				}
+				old, b := newBooks(p, 3, at.Add(1)), newBooks(p, 3, at.Add(25*limit.Millisecond))
+				old.Seed(&old.params, &old.rule, &share.Local{}, used, at)
+				begin(b, old, used, at)
+				for _, after := range []limit.Span{0, 100 * limit.Millisecond, 400 * limit.Millisecond, 800 * limit.Millisecond, limit.Second} {
+					at := at.Add(after)
+					near(t, fmt.Sprint("the level after ", after.Duration()), b.level(at), old.level(at), 8)
+				}
+			})
+		}
 	}
 }

@@ -35,7 +35,7 @@ type Report struct {
 
 	// HandOver says that the report is a former home's, of the counter and not of
 	// what the node itself took. Taken is then what others have reported to it since
-	// it did so first.
+	// it did so first, and Era tells when a sliding window was used, see past.
 	HandOver bool
 }
 
