@@ -64,6 +64,12 @@ func (b *book) free(now limit.Instant) limit.Amount {
 	return b.left(now)
 }
 
+// debit takes what was admitted without the book, as far as there is any: nobody shall
+// starve for it.
+func (b *book) debit(now limit.Instant, owed uint64) {
+	b.move(now, min(limit.Amount(owed), max(0, b.left(now))))
+}
+
 // left returns the tokens that are neither used nor outstanding.
 func (b *book) left(now limit.Instant) limit.Amount {
 	return b.params.Burst().Sub(b.params.Used(b.state, now)).Sub(b.outstanding)
@@ -181,9 +187,9 @@ func (b *book) hear(now limit.Instant, node int32, k *Ask) (g Grant, ok bool) {
 		a.refunded += back
 		b.move(now, -limit.Amount(min(back, uint64(decide.MaxRequests))))
 	}
-	if owed := less(k.Owed, a.owed); owed > 0 { // as far as there is any: nobody shall starve for it
+	if owed := less(k.Owed, a.owed); owed > 0 {
 		a.owed += owed
-		b.move(now, min(limit.Amount(owed), max(0, b.left(now))))
+		b.debit(now, owed)
 	}
 	a.demand, a.heardAt, b.usedAt = k.Demand, now, now
 	a.until = max(a.until, min(now.Add(Term), b.params.WindowEnd(now)))

@@ -141,8 +141,9 @@ func (n *Node) cleanHolder(now limit.Instant, v *view, sh *shard, h *holder) {
 	switch {
 	case v.role(p) == mine: // what it holds was counted as used when the book came
 		h.lapse(now)
-		if b := sh.books.find(h.id.Key); b != nil && h.held() > 0 {
+		if b := sh.books.find(h.id.Key); b != nil {
 			b.release(former, uint64(h.held()))
+			b.debit(now, uint64(h.alone.owed(now)))
 			n.changed(sh, b)
 		}
 		h.wake()
