@@ -2,7 +2,6 @@ package load
 
 import (
 	"cmp"
-	"container/heap"
 	"math"
 	"slices"
 	"time"
@@ -83,9 +82,9 @@ func (o *Offered) Debt(limit Limit, clients int) []float64 {
 }
 
 // Beyond returns, for each client, how many admitted calls no exact limiter can have
-// admitted, whenever between its sending and its answer it decided each. In the order
-// of their answers it gives each call the first token that has come since the call was
-// sent: no other order, and no waiting, leaves more calls a token in time.
+// admitted, whenever between its sending and its answer it decided each: the most by
+// which the calls that were both sent and answered within some stretch of time are more
+// than its rate and burst allow.
 func (o *Offered) Beyond(limit Limit, clients int) []int {
 	calls := make([][]Answer, clients)
 	for _, a := range o.Answers {
@@ -94,40 +93,21 @@ func (o *Offered) Beyond(limit Limit, clients int) []int {
 		}
 	}
 	beyond := make([]int, clients)
-	for i, sent := range calls {
-		slices.SortStableFunc(sent, func(a, b Answer) int { return cmp.Compare(a.Sent, b.Sent) })
-		beyond[i] = late(sent, newBucket(limit))
+	for i, mine := range calls {
+		slices.SortFunc(mine, func(a, b Answer) int { return cmp.Compare(a.Came, b.Came) })
+		for _, first := range mine {
+			n := 0
+			for _, last := range mine {
+				if last.Sent < first.Sent {
+					continue
+				}
+				n++
+				allowed := float64(limit.Burst) + limit.PerSecond*(last.Came-first.Sent).Seconds()
+				beyond[i] = max(beyond[i], int(math.Ceil(float64(n)-allowed-1e-6)))
+			}
+		}
 	}
 	return beyond
-}
-
-// late counts the calls, in the order of their sending, for which a bucket has no
-// token before their answers.
-func late(calls []Answer, b bucket) (n int) {
-	var open deadlines // of calls that were sent, and have no token yet
-	for at := time.Duration(0); len(calls) > 0 || len(open) > 0; {
-		if len(open) == 0 {
-			at = max(at, calls[0].Sent)
-		}
-		for len(calls) > 0 && calls[0].Sent <= at {
-			heap.Push(&open, calls[0].Came)
-			calls = calls[1:]
-		}
-		b.fill(at)
-		switch wait := b.wait(); {
-		case open[0] < at+wait:
-			heap.Pop(&open)
-			n++
-		case wait > 0 && len(calls) > 0:
-			at = min(at+wait, calls[0].Sent)
-		case wait > 0:
-			at += wait
-		default:
-			heap.Pop(&open)
-			b.level--
-		}
-	}
-	return n
 }
 
 // bucket is a token bucket that may be owed to.
@@ -142,29 +122,6 @@ func newBucket(l Limit) bucket { return bucket{Limit: l, level: float64(l.Burst)
 // fill has come in what does until at.
 func (b *bucket) fill(at time.Duration) {
 	b.level, b.at = min(float64(b.Burst), b.level+b.PerSecond*(at-b.at).Seconds()), at
-}
-
-// wait is how long from b.at on it takes until there is a token. What is missing of one
-// by rounding counts as there.
-func (b *bucket) wait() time.Duration {
-	const rounding = 1e-6
-	if b.level >= 1-rounding {
-		return 0
-	}
-	return time.Duration(math.Ceil((1 - b.level) / b.PerSecond * float64(time.Second)))
-}
-
-// deadlines is a heap of times, the first one on top.
-type deadlines []time.Duration
-
-func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, j int) bool { return d[i] < d[j] }
-func (d deadlines) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
-func (d *deadlines) Push(x any)        { *d = append(*d, x.(time.Duration)) }
-func (d *deadlines) Pop() any {
-	last := (*d)[len(*d)-1]
-	*d = (*d)[:len(*d)-1]
-	return last
 }
 
 // Refused counts the calls that were denied.
