@@ -47,7 +47,7 @@ install-yaml: kube ## bin/install.yaml: config/default in one file, with the ima
 .PHONY: test
 test: kube ## Unit, race and integration tests against a real API server
 	KUBEBUILDER_ASSETS="$(ASSETS)" go test $(RACE) -timeout 20m ./...
-	go test -timeout 20m ./enforcer/account ./enforcer/engine ./enforcer/internal/sim/table/scenario # what the race detector changes: memory, allocations, and time
+	go test -timeout 20m ./enforcer/account ./enforcer/engine ./enforcer/lease ./enforcer/internal/sim/table/scenario # what the race detector changes: memory, allocations, and time
 	cd hack/install && KUBEBUILDER_ASSETS="$(ASSETS)" go test ./... # helm lint, helm template, what Flux and Argo CD read
 
 .PHONY: verify

@@ -63,7 +63,7 @@ func BenchmarkSetPool(b *testing.B) {
 // number of nodes.
 func TestALargePoolSharesTheKeysEvenly(t *testing.T) {
 	nodes, keys := 100, 100_000
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		nodes, keys = 20, 20_000
 	}
 	p := newPool(t, 1, nodes, bucket(1, limit.Hour, 10))
