@@ -1,0 +1,85 @@
+package lease_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sluice-dev/sluice/enforcer/decide"
+	"github.com/sluice-dev/sluice/enforcer/lease"
+	"github.com/sluice-dev/sluice/enforcer/limit"
+)
+
+// wire carries frames between two nodes; to is told who sent.
+type wire struct{ frames [][]byte }
+
+func (w *wire) Send(_ string, frame []byte) { w.frames = append(w.frames, append([]byte(nil), frame...)) }
+
+// Take and Undo are called from many goroutines while the drivers work: nothing is
+// admitted twice, and the race detector finds nothing.
+func TestRequestsBesideTheDriver(t *testing.T) {
+	params := bucket(1, limit.Hour, 1000)
+	var nodes [2]*lease.Node
+	for i := range nodes {
+		n, err := lease.New(lease.Options{
+			Name: limit.NodeID('a' + rune(i)), Life: uint64(i + 1), MaxKeys: 1000,
+			Params: func(limit.Instant, uint64, uint16) *decide.Params { return &params },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes[i] = n
+	}
+	for i, n := range nodes {
+		o := 1 - i
+		n.SetPool(start, lease.Pool{Owns: true, Parts: 2, Peers: []lease.Peer{
+			{Name: limit.NodeID('a' + rune(o)), Number: 1, Address: "peer", Life: uint64(o + 1), Owns: true, Reachable: true},
+		}})
+	}
+	var now atomic.Int64
+	now.Store(int64(start))
+	var admitted atomic.Int64
+	done := make(chan struct{})
+	var asking sync.WaitGroup
+	for g := range 8 {
+		asking.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				c := lease.Charge{ID: id(7), Params: &params, Cost: 1}
+				at := limit.Instant(now.Load())
+				nodes[g%2].Take(at, &c, nil)
+				switch {
+				case c.Outcome == lease.Admitted && i%5 == 0:
+					nodes[g%2].Undo(at, &c)
+				case c.Outcome == lease.Admitted:
+					admitted.Add(1)
+				}
+			}
+		})
+	}
+	var wires [2]wire // by sender
+	for range 2000 {
+		at := limit.Instant(now.Add(int64(limit.Millisecond)))
+		for i, n := range nodes {
+			n.Tick(at, &wires[i])
+		}
+		for i, n := range nodes {
+			frames := wires[1-i].frames
+			wires[1-i].frames = nil
+			for _, frame := range frames {
+				if err := n.Receive(at, "peer", frame, &wires[i]); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	close(done)
+	asking.Wait()
+	if got := admitted.Load(); got > 1000 || got < 900 {
+		t.Errorf("%d of 1000 tokens were admitted", got)
+	}
+}
