@@ -13,7 +13,9 @@ import (
 // wire carries frames between two nodes; to is told who sent.
 type wire struct{ frames [][]byte }
 
-func (w *wire) Send(_ string, frame []byte) { w.frames = append(w.frames, append([]byte(nil), frame...)) }
+func (w *wire) Send(_ string, frame []byte) {
+	w.frames = append(w.frames, append([]byte(nil), frame...))
+}
 
 // Take and Undo are called from many goroutines while the drivers work: nothing is
 // admitted twice, and the race detector finds nothing.

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -40,9 +41,12 @@ func TestAPoolIsForSomeNamespaces(t *testing.T) {
 	w.awaitReady(p)
 	w.label(w.shop, "search")
 	w.awaitPolicy(p, v1alpha1.ConditionProgrammed, isFalse, "no version of this policy is in force")
-	if e.runs(client.ObjectKeyFromObject(p)) != nil {
-		t.Error("the enforcer runs a policy that may not use the pool")
-	}
+	w.eventually("the enforcer runs no policy that may not use the pool", func() error {
+		if e.runs(client.ObjectKeyFromObject(p)) != nil {
+			return errors.New("it does")
+		}
+		return nil
+	})
 	w.editPool(pool, func(s *v1alpha1.EnforcerPoolSpec) { s.AllowedNamespaces = nil })
 	w.awaitReady(p)
 }
