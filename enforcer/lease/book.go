@@ -75,6 +75,12 @@ func (b *book) left(now limit.Instant) limit.Amount {
 	return b.params.Burst().Sub(b.params.Used(b.state, now)).Sub(b.outstanding)
 }
 
+// told is the state that clients and other nodes are told of: what is outstanding is not
+// theirs any more.
+func (b *book) told(now limit.Instant) decide.State {
+	return b.params.Move(b.state, now, b.outstanding)
+}
+
 // take takes tokens for a request at the owner itself.
 func (b *book) take(now limit.Instant, cost limit.Amount) bool {
 	b.lapse(now)
@@ -223,7 +229,7 @@ func (b *book) grant(now limit.Instant, a *account, k *Ask) Grant {
 		b.changed = true
 	}
 
-	told := b.params.Move(b.state, now, b.outstanding)
+	told := b.told(now)
 	r := b.params.Describe(told, now)
 	g := Grant{
 		Life: a.life, Granted: a.granted, Gone: a.gone(), Stamp: k.Stamp, Term: a.until.Sub(now),
@@ -309,13 +315,13 @@ func (b *book) catchUp(now limit.Instant, s sum) {
 	b.move(now, max(0, s.used.Add(s.outstanding)-here.used.Add(here.outstanding)))
 }
 
-// rescale makes the book count by other parameters.
+// rescale makes the book count by other parameters. Mostly they are the same in another
+// place: that of the newest snapshot, so that no older one is held on to.
 func (b *book) rescale(now limit.Instant, p *decide.Params) {
-	if b.params == p {
-		return
+	if *b.params != *p {
+		b.lapse(now)
+		b.state = decide.Rescale(b.state, now, b.params, p)
 	}
-	b.lapse(now)
-	b.state = decide.Rescale(b.state, now, b.params, p)
 	b.params = p
 }
 

@@ -19,7 +19,7 @@ import (
 // and an entry, until the end of the frame:
 //
 //	ask:   kind 1 | key 16 | limit 8 | variant | life, carried, granted, settled,
-//	       returned, refunded, want, least | demand 4 | stamp 4
+//	       returned, refunded, owed, want, least | demand 4 | stamp 4
 //	grant: kind 1 | key 16 | life, granted, gone | stamp 4 | term, deny, retry | left | reset
 //	copy:  kind 1 | key 16 | limit 8 | variant | used, outstanding
 //	over:  as copy, of a book that the receiver is to own

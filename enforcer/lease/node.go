@@ -96,11 +96,8 @@ type Node struct {
 
 // Stats describe a Node: what there is now, and what has been since it was made.
 type Stats struct {
-	Books, Leases int        // remembered now; books with the copies of others'
-	Awaited       int        // partitions that this node is to own, and does not yet
-	Leaving       int        // partitions that another is to own who has not all books yet
-	Silent        int        // owners that leave questions without an answer
-	Lag           limit.Span // since the oldest frame was sent that may be lost with a copy
+	Books, Leases int // remembered now; books with the copies of others'
+	Silent        int // owners that leave questions without an answer
 	Decided
 
 	Frames, Malformed, Strange uint64 // received; Malformed and Strange had no effect

@@ -64,11 +64,8 @@ func (n *Node) askOne(now limit.Instant, v *view, h *holder, out Outbox) {
 
 // look finds out which owners leave questions without an answer.
 func (n *Node) look(now limit.Instant, v *view) {
-	n.stats.Silent, n.stats.Lag = 0, 0
+	n.stats.Silent = 0
 	for _, p := range v.sorted {
-		if len(p.flights) > 0 {
-			n.stats.Lag = max(n.stats.Lag, now.Sub(p.flights[0].sentAt))
-		}
 		if p.waiting != 0 && now.Sub(p.waiting) > silentAfter {
 			p.silent.Store(true)
 		}
@@ -192,7 +189,6 @@ func (n *Node) Active(f func(limit uint64)) {
 // Stats returns what there is.
 func (n *Node) Stats() Stats {
 	s := n.stats
-	s.Awaited, s.Leaving = len(n.awaiting.partitions), len(n.handing)
 	for i := range n.shards {
 		sh := &n.shards[i]
 		sh.mu.Lock()

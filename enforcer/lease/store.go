@@ -150,7 +150,7 @@ func (n *Node) takeHere(now limit.Instant, v *view, sh *shard, c *Charge) {
 	if b.take(now, c.Cost) {
 		c.Outcome, c.from = Admitted, inBook
 	}
-	told := c.Params.Move(b.state, now, b.outstanding)
+	told := b.told(now)
 	if c.Reading = c.Params.Describe(told, now); c.Outcome == Denied {
 		c.Reading.RetryAfter = c.Params.RetryAfter(told, now, c.Cost)
 	}
@@ -167,7 +167,7 @@ func (n *Node) Look(now limit.Instant, c *Charge) {
 	free, reset := c.Params.Burst(), limit.Span(0)
 	if b := sh.books.find(c.ID.Key); b != nil {
 		b.rescale(now, c.Params)
-		told := c.Params.Move(b.state, now, b.outstanding)
+		told := b.told(now)
 		free, reset = b.free(now), c.Params.Describe(told, now).ResetAfter
 	} else if h := sh.holders.find(c.ID.Key); h != nil && now < h.resetAt {
 		h.lapse(now)
