@@ -28,6 +28,7 @@ const publishSpacing = 100 * time.Millisecond
 // publishes their document. Its root kind is EnforcerPool.
 type poolReconciler struct {
 	client    client.Client
+	statuses  *statusWriter
 	applier   *applier
 	publisher *publisher
 	board     *board
@@ -55,13 +56,16 @@ type poolMemory struct {
 func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var pool v1alpha1.EnforcerPool
 	if err := r.client.Get(ctx, req.NamespacedName, &pool); apierrors.IsNotFound(err) {
-		r.forget(ctx, req.Name)
+		r.forget(ctx, req.NamespacedName)
 		return ctrl.Result{}, nil
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
 	if !pool.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil // what belongs to it is being deleted: nothing is made anew
+	}
+	if r.statuses.behind(&pool) {
+		return ctrl.Result{RequeueAfter: lag}, nil
 	}
 	memory := r.remember(pool.Name)
 	if wait := memory.spacing() - r.now().Sub(memory.published); wait > 0 {
@@ -162,13 +166,14 @@ func (r *poolReconciler) remember(pool string) *poolMemory {
 // forget drops everything that is known of a pool that is gone. What belongs to it
 // goes with it, as it owns that; enforcers that somebody else runs go on with what
 // they have.
-func (r *poolReconciler) forget(ctx context.Context, pool string) {
-	r.collector.leave(ctx, pool)
-	r.clients.forget(pool)
-	r.board.forget(pool)
+func (r *poolReconciler) forget(ctx context.Context, pool types.NamespacedName) {
+	r.collector.leave(ctx, pool.Name)
+	r.clients.forget(pool.Name)
+	r.board.forget(pool.Name)
+	r.statuses.forget(pool)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.memory, pool)
+	delete(r.memory, pool.Name)
 }
 
 func (m *poolMemory) document() *policy.Document {

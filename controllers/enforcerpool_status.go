@@ -12,7 +12,6 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -57,11 +56,8 @@ func (r *poolReconciler) report(ctx context.Context, pool *v1alpha1.EnforcerPool
 	if equality.Semantic.DeepEqual(before, pool.Status) {
 		return result, problem
 	}
-	switch err := r.client.Status().Update(ctx, pool); {
-	case apierrors.IsConflict(err):
-		return ctrl.Result{RequeueAfter: conflictDelay}, problem
-	case err != nil:
-		return ctrl.Result{}, errors.Join(problem, err)
+	if again, err := r.statuses.write(ctx, pool); err != nil || again > 0 {
+		return ctrl.Result{RequeueAfter: again}, errors.Join(problem, err)
 	}
 	r.announce(pool, before.Conditions)
 	return result, problem

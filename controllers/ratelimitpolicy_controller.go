@@ -18,14 +18,11 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
-// conflictDelay is when a status that lost a race is computed again: by then the
-// cache has the newer object.
-const conflictDelay = 20 * time.Millisecond
-
 // policyReconciler writes the status of policies. Its root kind is
 // RateLimitPolicy. It decides nothing: verdicts and observations are on the board.
 type policyReconciler struct {
 	client    client.Client
+	statuses  *statusWriter
 	namespace string // of the pools
 	board     *board
 	events    events.EventRecorder
@@ -44,6 +41,9 @@ func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
+	if r.statuses.behind(&policy) {
+		return ctrl.Result{RequeueAfter: lag}, nil
+	}
 	facts, known, err := r.gather(ctx, &policy)
 	if err != nil || !known {
 		return ctrl.Result{}, err
@@ -53,11 +53,8 @@ func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	if equality.Semantic.DeepEqual(before, policy.Status) {
 		return ctrl.Result{}, nil
 	}
-	switch err := r.client.Status().Update(ctx, &policy); {
-	case apierrors.IsConflict(err):
-		return ctrl.Result{RequeueAfter: conflictDelay}, nil
-	case err != nil:
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+	if again, err := r.statuses.write(ctx, &policy); err != nil || again > 0 {
+		return ctrl.Result{RequeueAfter: again}, client.IgnoreNotFound(err)
 	}
 	r.announce(&policy, &before)
 	return ctrl.Result{}, nil
@@ -137,6 +134,7 @@ func (r *policyReconciler) firstTime(policy *v1alpha1.RateLimitPolicy) bool {
 }
 
 func (r *policyReconciler) forget(name types.NamespacedName) {
+	r.statuses.forget(name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.announced, name)

@@ -140,6 +140,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	recorder := mgr.GetEventRecorder(recorderName)
 	pool := &poolReconciler{
 		client:    mgr.GetClient(),
+		statuses:  &statusWriter{client: mgr.GetClient()},
 		publisher: &publisher{client: mgr.GetClient(), live: mgr.GetAPIReader()},
 		applier:   &applier{client: mgr.GetClient(), live: mgr.GetAPIReader(), image: o.Image, random: rand.Reader},
 		board:     board,
@@ -152,6 +153,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	}
 	policy := &policyReconciler{
 		client:    mgr.GetClient(),
+		statuses:  &statusWriter{client: mgr.GetClient()},
 		namespace: o.Namespace,
 		board:     board,
 		events:    recorder,

@@ -100,7 +100,7 @@ func newUsedWorld(t *testing.T, policies int) *usedWorld {
 		admitted: make([]int64, policies), writes: make([][]int, policies),
 	}
 	w.reconciler = &policyReconciler{
-		client: w, namespace: defaultPool.Namespace, board: newBoard(), events: &events.FakeRecorder{},
+		client: w, statuses: &statusWriter{client: w}, namespace: defaultPool.Namespace, board: newBoard(), events: &events.FakeRecorder{},
 		now: func() time.Time { return w.now }, announced: map[types.NamespacedName]running{},
 	}
 	verdicts := map[types.NamespacedName]verdict{}
@@ -146,15 +146,15 @@ func (w *usedWorld) Get(_ context.Context, name types.NamespacedName, into clien
 }
 
 // Status implements client.StatusClient.
-func (w *usedWorld) Status() client.SubResourceWriter { return statusWriter{w: w} }
+func (w *usedWorld) Status() client.SubResourceWriter { return usedStatus{w: w} }
 
-type statusWriter struct {
+type usedStatus struct {
 	client.SubResourceWriter // nil
 	w                        *usedWorld
 }
 
 // Update implements client.SubResourceWriter.
-func (s statusWriter) Update(_ context.Context, o client.Object, _ ...client.SubResourceUpdateOption) error {
+func (s usedStatus) Update(_ context.Context, o client.Object, _ ...client.SubResourceUpdateOption) error {
 	i := s.w.index[client.ObjectKeyFromObject(o)]
 	s.w.policies[i] = o.(*v1alpha1.RateLimitPolicy).DeepCopy()
 	s.w.writes[i] = append(s.w.writes[i], int(s.w.now.Sub(day)/time.Second))
