@@ -158,13 +158,7 @@ func addTotals(totals []total, limits, before []report.Usage, elapsed time.Durat
 		if j := slices.IndexFunc(before, func(u report.Usage) bool { return u.Name == l.Name }); j >= 0 {
 			base = before[j]
 		}
-		// Enforcers that gossip know nearly all keys each: the sum would count every
-		// client once an enforcer.
-		if l.Apart {
-			totals[i].activeKeys += l.ActiveKeys
-		} else {
-			totals[i].activeKeys = max(totals[i].activeKeys, l.ActiveKeys)
-		}
+		totals[i].activeKeys = l.AddKeys(totals[i].activeKeys)
 		went := l.Since(base)
 		totals[i].admitted += float64(went.Admitted) / elapsed.Seconds()
 		totals[i].limited += float64(went.Limited) / elapsed.Seconds()

@@ -179,9 +179,9 @@ func (e *Enforcer) serve() error {
 	}
 	e.rls = rls.New(rls.Options{Decider: decider, Observe: latency.Observer("rls"), TLS: rlsTLS})
 	e.grpc = e.rls.GRPC()
-	e.http = newHTTPServer(httpTLS, httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, TrustedProxies: e.opts.TrustedProxies, Observe: latency.Observer("http")}))
+	e.http = e.newHTTPServer(httpTLS, httpcheck.New(httpcheck.Options{Decider: decider, Node: e.opts.Node, TrustedProxies: e.opts.TrustedProxies, Observe: latency.Observer("http")}))
 	// Neither probes nor the API server's proxy have a certificate to show.
-	e.admin = newHTTPServer(e.tls.Config(oneWay, "h2", "http/1.1"), admin.New(admin.Options{Registry: registry, Ready: e.ready, State: e.state, Inspect: inspector{e}}))
+	e.admin = e.newHTTPServer(e.tls.Config(oneWay, "h2", "http/1.1"), admin.New(admin.Options{Registry: registry, Ready: e.ready, State: e.state, Inspect: inspector{e}}))
 	return nil
 }
 

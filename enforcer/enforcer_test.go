@@ -85,7 +85,7 @@ func startPool(t *testing.T, size int, o enforcer.Options) []*running {
 	t.Helper()
 	var gossip []string
 	for range size {
-		gossip = append(gossip, freeUDP(t))
+		gossip = append(gossip, freeAddress(t))
 	}
 	o.Peers = strings.Join(gossip, ",")
 	var pool []*running
@@ -99,16 +99,24 @@ func startPool(t *testing.T, size int, o enforcer.Options) []*running {
 	return pool
 }
 
-// freeUDP returns an address that nobody listens on. Until it is used somebody
-// else might take it; on loopback nobody does.
-func freeUDP(t *testing.T) string {
+// freeAddress returns an address at which nobody listens, neither by UDP nor by TCP.
+// Until it is used somebody else might take it.
+func freeAddress(t *testing.T) string {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener, err := net.Listen("tcp", conn.LocalAddr().String())
+		_ = conn.Close()
+		if err == nil {
+			_ = listener.Close()
+			return conn.LocalAddr().String()
+		}
 	}
-	defer func() { _ = conn.Close() }()
-	return conn.LocalAddr().String()
+	t.Fatal("no port is free for both UDP and TCP")
+	return ""
 }
 
 func (r *running) eventually(what string, check func() error) {
@@ -339,7 +347,7 @@ clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}], users: [{name: u
 	if err != nil {
 		t.Fatal(err)
 	}
-	alone := freeUDP(t)
+	alone := freeAddress(t)
 	e := start(t, enforcer.Options{
 		PoolNamespace: "sluice-system", Kubeconfig: kubeconfig, Node: "n", GossipListen: alone, Peers: alone, Journal: filepath.Join(dir, "journal"),
 	})

@@ -36,7 +36,7 @@ func TestCountsAreSharedWhileTheKeyRotates(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	gossip := []string{freeUDP(t), freeUDP(t)}
+	gossip := []string{freeAddress(t), freeAddress(t)}
 	var pool []*running
 	for i := range files {
 		give(i, []gossipkey.Key{old})

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -168,10 +169,12 @@ func (e *Enforcer) ready() error {
 }
 
 // newHTTPServer bounds what a client can hold on to. Without a configuration of TLS it
-// speaks plain text.
-func newHTTPServer(c *tls.Config, h http.Handler) *http.Server {
+// speaks plain text. What a client does wrong, such as a handshake that it gives up, is
+// of interest only to who looks for it.
+func (e *Enforcer) newHTTPServer(c *tls.Config, h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, TLSConfig: c, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(e.opts.Log.Handler(), slog.LevelDebug),
 	}
 }

@@ -99,12 +99,7 @@ func (s *sums) add(scope *scope, before, after *report.State) {
 			name := inspect.Name{Namespace: p.Namespace, Policy: p.Name, Limit: l.Name}
 			u, went := s.of(name), l.Since(counted[name])
 			u.Capacity = float64(l.Capacity) / 1000
-			// Enforcers that gossip know nearly all clients each.
-			if l.Apart {
-				u.ActiveKeys += l.ActiveKeys
-			} else {
-				u.ActiveKeys = max(u.ActiveKeys, l.ActiveKeys)
-			}
+			u.ActiveKeys = l.AddKeys(u.ActiveKeys)
 			u.Admitted += perSecond(went.Admitted, elapsed)
 			u.Limited += perSecond(went.Limited, elapsed)
 			u.over += perSecond(went.OverAdmitted, elapsed) / 1000

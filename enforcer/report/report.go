@@ -100,6 +100,16 @@ type Usage struct {
 	Capacity int64 `json:"capacity,omitempty"`
 }
 
+// AddKeys returns how many keys are active in a pool of which other enforcers have
+// told others. Those that gossip know nearly all keys each: a sum would count every
+// client once an enforcer.
+func (u Usage) AddKeys(others int64) int64 {
+	if u.Apart {
+		return others + u.ActiveKeys
+	}
+	return max(others, u.ActiveKeys)
+}
+
 // Since returns how far the counters of u went since before; the rest is as in u.
 // One that went back began anew, as it does when a limit is deleted and made again.
 func (u Usage) Since(before Usage) Usage {

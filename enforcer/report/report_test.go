@@ -30,3 +30,21 @@ func TestTheReleasedFormStays(t *testing.T) {
 		t.Errorf("read and written again (-released +now):\n%s", diff)
 	}
 }
+
+func TestAddKeys(t *testing.T) {
+	tests := map[string]struct {
+		usage        report.Usage
+		others, want int64
+	}{
+		"who gossips knows the same clients": {report.Usage{ActiveKeys: 7}, 5, 7},
+		"or fewer of them":                   {report.Usage{ActiveKeys: 3}, 5, 5},
+		"an owner has clients of its own":    {report.Usage{ActiveKeys: 7, Apart: true}, 5, 12},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := tc.usage.AddKeys(tc.others); got != tc.want {
+				t.Errorf("got %d, want %d", got, tc.want)
+			}
+		})
+	}
+}
