@@ -28,7 +28,7 @@ done
 containerd --config "$dir/containerd.toml" &
 until ctr --address "$dir/containerd.sock" version >/dev/null 2>&1; do sleep 0.1; done
 "$kube/kubelet" --config="$dir/kubelet.yaml" --kubeconfig="$dir/kubeconfig" --hostname-override="$name" --node-ip="$address" \
-  --root-dir="$dir/kubelet" --cert-dir="$dir/kubelet/pki" &
+  --root-dir="$dir/kubelet" --cert-dir="$dir/kubelet/pki" --node-labels="topology.kubernetes.io/zone=zone-$name" &
 "$kube/kube-proxy" --config="$dir/kube-proxy.yaml" &
 while :; do
   sleep 3600 &
