@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/sluice-dev/sluice/enforcer/inspect"
+	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/policy"
 	"github.com/sluice-dev/sluice/enforcer/request"
 )
@@ -19,7 +20,7 @@ func (i inspector) Explain(r *inspect.Request) (*inspect.Explanation, error) {
 // Try implements admin.Inspector.
 func (i inspector) Try(r *inspect.Request) (*inspect.Answer, error) {
 	now := i.clock.Now()
-	answer, err := inspect.Try(func(req *request.Request, ans *request.Answer) { i.engine.Try(now, req, ans) }, r)
+	answer, err := inspect.Try(func(req *request.Request, ans *request.Answer) []limit.NodeID { return i.engine.Try(now, req, ans) }, r)
 	if err == nil {
 		answer.Node = i.opts.Node
 	}
@@ -39,7 +40,7 @@ func (i inspector) Look(c *inspect.Client) (*inspect.Counter, error) {
 		return nil, errChanged
 	}
 	out := c.Counter(&charge, reading)
-	out.Node = i.opts.Node
+	out.Node, out.KeptBy = i.opts.Node, string(i.engine.KeptBy(policy.Name(c.Name), c.Key))
 	return out, nil
 }
 

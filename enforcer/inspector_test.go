@@ -106,3 +106,56 @@ func TestAPoolResetsAClient(t *testing.T) {
 		t.Errorf("%d admitted of a full counter, want 6", admitted)
 	}
 }
+
+// Of a limit that is shared exactly one enforcer keeps the count. Whoever is told to reset
+// it, and whoever is asked, it is that one's that counts.
+func TestAResetReachesWhoKeepsTheCount(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "web.yaml")
+	writePolicy(t, path, strings.Replace(perHour(6), "per: 1h}", "per: 1h}, sharing: Exact", 1))
+	pool := startPool(t, 3, enforcer.Options{Policies: path})
+	const alice = `{"namespace": "shop", "policy": "web", "limit": "per-client", "key": ["alice"]}`
+	look := func(e *running) (c inspect.Counter) {
+		e.ask(http.MethodPost, "/v1/keys", alice, &c)
+		return c
+	}
+	var keeps, other *running
+	pool[0].eventually("all agree who keeps the count", func() error {
+		by := map[string]bool{}
+		keeps, other = nil, nil
+		for _, e := range pool {
+			c := look(e)
+			if by[c.KeptBy] = true; c.KeptBy == c.Node {
+				keeps = e
+			} else {
+				other = e
+			}
+		}
+		if len(by) > 1 || keeps == nil || other == nil {
+			return fmt.Errorf("they say %v", by)
+		}
+		return nil
+	})
+	left := func(want int64) {
+		t.Helper()
+		keeps.eventually("what the counter has left", func() error {
+			if got := look(keeps).Remaining; got != want {
+				return fmt.Errorf("%d, want %d", got, want)
+			}
+			return nil
+		})
+	}
+	for range 6 {
+		if code, _ := keeps.check("web", "alice", 1); code != http.StatusOK {
+			t.Fatalf("within the limit: %d", code)
+		}
+	}
+	left(0)
+	var tried inspect.Answer
+	keeps.ask(http.MethodPost, "/v1/try", `{"domain": "web", "headers": {"X-Api-Key": "alice"}}`, &tried)
+	if v := tried.Limits[0]; v.KeptBy != tried.Node || !v.Denied {
+		t.Errorf("a try of the seventh request: %+v", v)
+	}
+	var counter inspect.Counter
+	other.ask(http.MethodPut, "/v1/keys", alice, &counter)
+	left(6)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -51,14 +52,25 @@ func (k Keys) run(ctx context.Context, o *Options) error {
 	return problem
 }
 
-// writeCounters writes what each enforcer knows of a counter.
+// writeCounters writes what each enforcer knows of a counter; of one that is shared
+// exactly what the one says that keeps it.
 func (o *Options) writeCounters(counters []*inspect.Counter) error {
 	if o.Output == outputJSON {
 		return o.writeJSON(counters)
 	}
 	var out strings.Builder
 	first := counters[0]
-	fmt.Fprintf(&out, "%s %q: %s\n\n", first.Name, first.Key, grant(first))
+	fmt.Fprintf(&out, "%s %q: %s\n", first.Name, first.Key, grant(first))
+	if first.KeptBy != "" {
+		keeps := slices.DeleteFunc(slices.Clone(counters), func(c *inspect.Counter) bool { return c.Node != c.KeptBy })
+		if len(keeps) > 0 {
+			fmt.Fprintf(&out, "It is shared exactly: one enforcer keeps the count.\n")
+			counters = keeps
+		} else {
+			fmt.Fprintf(&out, "It is shared exactly, and %s keeps the count: what others know may be old, or nothing.\n", first.KeptBy)
+		}
+	}
+	fmt.Fprintln(&out)
 	table := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "ENFORCER\tLEFT\tFULL IN")
 	for _, c := range counters {

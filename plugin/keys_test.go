@@ -51,3 +51,29 @@ b          20     1.7s
 	refuses(t, o, reset, `enforcer a: pods "a:9090" is forbidden`)
 	refuses(t, o, reset, "config/rbac/users.yaml has the roles that this takes")
 }
+
+// Of a limit that is shared exactly the enforcer that keeps the count knows what is left,
+// whatever the others have heard.
+func TestKeysOfWhatIsSharedExactly(t *testing.T) {
+	counter := func(node, left string) string {
+		return `{"node": "` + node + `", "namespace": "shop", "policy": "web", "limit": "l", "key": ["alice"], "keptBy": "b",
+			"rate": {"requests": 20, "per": "24h", "burst": 20}, "remaining": ` + left + `, "resetAfter": "1h"}`
+	}
+	s := serve(t, map[string]string{
+		"GET " + webPath: webPolicy, "GET " + poolPath: `{"metadata": {"name": "default"}}`, "GET " + podsPath: twoPods,
+		"POST " + proxies + "a:9090/proxy/v1/keys": counter("a", "20"), "POST " + proxies + "b:9090/proxy/v1/keys": counter("b", "3"),
+	})
+	o, look := plugin.Options{Kubeconfig: s.kubeconfig(t)}, plugin.Keys{Policy: "web", Limit: "l", Key: []string{"alice"}}
+	shows(t, o, look, `
+shop/web/l ["alice"]: 20 per 24h
+It is shared exactly: one enforcer keeps the count.
+
+ENFORCER   LEFT   FULL IN
+b          3      1h0m0s
+`)
+	s.answers["POST "+proxies+"b:9090/proxy/v1/keys"] = "503 nobody is there"
+	out, err := run(t, o, look)
+	if want := "It is shared exactly, and b keeps the count: what others know may be old, or nothing.\n\nENFORCER   LEFT   FULL IN\na          20"; err == nil || !strings.Contains(out, want) {
+		t.Errorf("without the one that keeps the count: %v\n%s", err, out)
+	}
+}

@@ -30,12 +30,47 @@ func (t Try) run(ctx context.Context, o *Options) error {
 	case o.Output == outputJSON:
 		return o.writeJSON(answers)
 	}
+	askKeepers(answers)
 	text := answersText(answers)
 	if err != nil {
 		text += fmt.Sprintf("\nNo answer: %v\n", err)
 	}
 	_, err = fmt.Fprint(o.Out, text)
 	return err
+}
+
+// askKeepers replaces what enforcers suppose of limits that are shared exactly by what the
+// one says that keeps the count, where that one is among them: each then answers as it
+// would decide, once it has asked.
+func askKeepers(answers []*inspect.Answer) {
+	by := map[string]*inspect.Answer{}
+	for _, a := range answers {
+		by[a.Node] = a
+	}
+	for _, a := range answers {
+		for i := range a.Limits {
+			v := &a.Limits[i]
+			if k := by[v.KeptBy]; k != nil && k != a && i < len(k.Limits) && k.Limits[i].Name == v.Name && k.Limits[i].KeptBy == k.Node {
+				*v = k.Limits[i]
+			}
+		}
+		decide(a)
+	}
+}
+
+// decide makes the outcome of an answer what its limits say.
+func decide(a *inspect.Answer) {
+	for i := range a.Limits {
+		if v := &a.Limits[i]; v.Denied && !v.Shadow {
+			if a.Outcome != denied {
+				a.Outcome, a.Decided = denied, &v.Name
+			}
+			return
+		}
+	}
+	if a.Outcome == denied {
+		a.Outcome = admitted
+	}
 }
 
 // answersText writes the strictest answer, and who says otherwise. Enforcers that
@@ -66,7 +101,7 @@ func answersText(answers []*inspect.Answer) string {
 	return out.String()
 }
 
-const denied = "denied"
+const admitted, denied = "admitted", "denied"
 
 // leniency orders answers: those that deny first.
 func leniency(a *inspect.Answer) int {
@@ -92,7 +127,7 @@ func verdictTable(verdicts []inspect.Verdict) string {
 	table := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "LIMIT\tSAYS\tLEFT\tFULL IN\tRETRY IN")
 	for _, v := range verdicts {
-		says, left := "admitted", "unlimited"
+		says, left := admitted, "unlimited"
 		if v.Denied {
 			says = denied
 		}

@@ -68,6 +68,50 @@ So says b; a says admitted.
 	}
 }
 
+// Each limit that is shared exactly is answered by the enforcer that keeps the client's
+// count: another one may suppose that nothing is used, or that more is.
+func TestTryAsksWhoKeepsTheCount(t *testing.T) {
+	answer := func(node, outcome, one, two string) string {
+		return `{"node": "` + node + `", "outcome": "` + outcome + `", "decided": {"namespace": "shop", "policy": "web", "limit": "one"}, "limits": [
+			{"namespace": "shop", "policy": "web", "limit": "one", "keptBy": "a", ` + one + `}, {"namespace": "shop", "policy": "web", "limit": "two", "keptBy": "b", ` + two + `}]}`
+	}
+	const full, some = `"remaining": 20, "resetAfter": "0s"`, `"remaining": 5, "resetAfter": "1m"`
+	const none = `"denied": true, "remaining": 0, "resetAfter": "2m", "retryAfter": "10s"`
+	for name, c := range map[string]struct{ a, b, want string }{
+		"one has more than the other supposes": {answer("a", "admitted", some, full), answer("b", "denied", none, some), `
+admitted by shop/web/one
+
+LIMIT          SAYS       LEFT   FULL IN   RETRY IN
+shop/web/one   admitted   5      1m0s      -
+shop/web/two   admitted   5      1m0s      -
+`},
+		"one denies, and the other does not know": {answer("a", "admitted", full, full), answer("b", "denied", full, none), `
+denied by shop/web/two
+
+LIMIT          SAYS       LEFT   FULL IN   RETRY IN
+shop/web/one   admitted   20     0s        -
+shop/web/two   denied     0      2m0s      10s
+`},
+		"one does not answer": {answer("a", "admitted", some, full), "503 nobody is there", `
+admitted by shop/web/one
+
+LIMIT          SAYS       LEFT   FULL IN   RETRY IN
+shop/web/one   admitted   5      1m0s      -
+shop/web/two   admitted   20     0s        -
+
+No answer: enforcer b: 503 Service Unavailable: nobody is there
+`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, map[string]string{
+				"GET " + webPath: webPolicy, "GET " + poolPath: `{"metadata": {"name": "default"}}`, "GET " + podsPath: twoPods,
+				"POST " + proxies + "a:9090/proxy/v1/try": c.a, "POST " + proxies + "b:9090/proxy/v1/try": c.b,
+			})
+			shows(t, plugin.Options{Kubeconfig: s.kubeconfig(t)}, plugin.Try{Question: ask("web", requestjson.Request{})}, c.want)
+		})
+	}
+}
+
 func TestWhatTheAPIServerRefuses(t *testing.T) {
 	s := serve(t, map[string]string{"GET " + webPath: webPolicy, "GET " + podsPath: twoPods})
 	o := plugin.Options{Kubeconfig: s.kubeconfig(t)}

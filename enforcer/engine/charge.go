@@ -136,7 +136,7 @@ func (e *Engine) gather(now limit.Instant, f *force, s *scratch) (free bool) {
 		}
 		switch {
 		case at < 0:
-		case f.exact != nil && m.Meter != match.OwnMeter && f.exact[m.Meter]:
+		case f.exactly(m):
 			at = exactly - len(s.exact)
 			s.exact = append(s.exact, f.exactOf(m, ref))
 		default:

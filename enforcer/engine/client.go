@@ -18,7 +18,7 @@ func (e *Engine) Look(now limit.Instant, name policy.Name, key []string) (match.
 	if !ok || c.Deny || c.Unlimited {
 		return c, decide.Reading{}, ok
 	}
-	if f.exact != nil && f.exact[c.Meter] {
+	if f.exactly(&c) {
 		x := f.exactOf(&c, f.refs[c.Meter])
 		x.Cost = 0
 		e.lease.Look(now, &x.Charge)
@@ -29,6 +29,25 @@ func (e *Engine) Look(now limit.Instant, name policy.Name, key []string) (match.
 	return c, asked[0].Reading, true
 }
 
+// KeptBy returns the node that keeps the only count of a client of a limit that is shared
+// exactly: what another one says of it is what it was told last, or that nothing is used.
+// It is empty of other limits, and while no node is known to keep it.
+func (e *Engine) KeptBy(name policy.Name, key []string) limit.NodeID {
+	f := e.force.Load()
+	c, ok := f.client(name, key)
+	if !ok {
+		return ""
+	}
+	return e.keeper(f, &c)
+}
+
+func (e *Engine) keeper(f *force, c *match.Charge) limit.NodeID {
+	if c.Deny || c.Unlimited || !f.exactly(c) {
+		return ""
+	}
+	return e.lease.Owner(c.Key)
+}
+
 // Fill gives a client a full counter, as account.Store.Fill does; otherwise it is
 // as Look. What the client uses while the nodes of a pool do so one after another
 // may be given back as well.
@@ -37,7 +56,7 @@ func (e *Engine) Fill(now limit.Instant, name policy.Name, key []string) (match.
 	c, ok := f.client(name, key)
 	switch {
 	case !ok || c.Deny || c.Unlimited:
-	case f.exact != nil && f.exact[c.Meter]:
+	case f.exactly(&c):
 		x := f.exactOf(&c, f.refs[c.Meter])
 		x.Cost = -x.Params.Burst()
 		e.lease.Take(now, &x.Charge, nil)

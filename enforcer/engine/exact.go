@@ -18,6 +18,11 @@ type exact struct {
 	spared bool // it is only looked at, because another limit denies
 }
 
+// exactly says whether the counter of a match is shared exactly.
+func (f *force) exactly(m *match.Charge) bool {
+	return f.exact != nil && m.Meter != match.OwnMeter && f.exact[m.Meter]
+}
+
 // exactOf makes the charge of a match.
 func (f *force) exactOf(m *match.Charge, ref account.Ref) exact {
 	meter := &f.snapshot.Meters[m.Meter]

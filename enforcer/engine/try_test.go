@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluice-dev/sluice/enforcer/engine"
+	"github.com/sluice-dev/sluice/enforcer/gossip"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/match"
 	"github.com/sluice-dev/sluice/enforcer/policy"
@@ -36,6 +37,9 @@ func TestTryAndExplainAgreeWithDecide(t *testing.T) {
 			{Name: "user", Key: []string{"descriptor['user']"}, Algorithm: policy.SlidingWindow, Rate: policy.Rate{Requests: 4, Per: "10s"}},
 		}
 		limits[2].Mode = policy.Shadow
+		for i := range limits[:4] { // two descriptors may ask for one counter of the last
+			limits[i].Sharing = rapid.SampledFrom([]string{"", policy.Exact.String()}).Draw(t, "sharing")
+		}
 		limits = limits[:rapid.IntRange(1, len(limits)).Draw(t, "limits")]
 		e, err := engine.New(engine.Options{Node: "node", Seed: match.Seed{1}, Born: start})
 		if err != nil {
@@ -45,6 +49,7 @@ func TestTryAndExplainAgreeWithDecide(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		e.SetView(start, gossip.View{}) // alone, and so the owner of what is shared exactly
 		e.SetPolicy(start, snapshot)
 		now := start
 		for range rapid.IntRange(1, 40).Draw(t, "requests") {

@@ -99,6 +99,8 @@ type Verdict struct {
 	Shadow    bool `json:"shadow,omitempty"` // it never denies the request
 	Unlimited bool `json:"unlimited,omitempty"`
 
+	KeptBy string `json:"keptBy,omitempty"` // as in Counter
+
 	// Remaining is what would be left afterwards, ResetAfter the time until the
 	// limit has its whole quota again, RetryAfter when a denied request should come
 	// again: "" where it never will be admitted. Absent for the unlimited.
@@ -107,15 +109,17 @@ type Verdict struct {
 	RetryAfter string `json:"retryAfter,omitempty"`
 }
 
-// Try returns the answer that try gives to r. Its errors are the caller's: a
-// request that cannot be, or a domain of no policy.
-func Try(try func(*request.Request, *request.Answer), r *Request) (*Answer, error) {
+// Try returns the answer that try gives to r; try returns who keeps the counter of each
+// limit that applies, or "". Its errors are the caller's: a request that cannot be, or a
+// domain of no policy.
+func Try(try func(*request.Request, *request.Answer) []limit.NodeID, r *Request) (*Answer, error) {
 	req, err := r.request()
 	if err != nil {
 		return nil, err
 	}
 	var ans request.Answer
-	if try(req, &ans); !ans.KnownDomain {
+	keepers := try(req, &ans)
+	if !ans.KnownDomain {
 		return nil, noDomain(r.Domain)
 	}
 	out := &Answer{Outcome: ans.Outcome.String(), Limits: []Verdict{}}
@@ -124,7 +128,9 @@ func Try(try func(*request.Request, *request.Answer), r *Request) (*Answer, erro
 		out.Decided = &decided
 	}
 	for i := range ans.Applied {
-		out.Limits = append(out.Limits, verdictOf(&ans.Applied[i]))
+		v := verdictOf(&ans.Applied[i])
+		v.KeptBy = string(keepers[i])
+		out.Limits = append(out.Limits, v)
 	}
 	return out, nil
 }

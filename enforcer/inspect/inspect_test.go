@@ -90,11 +90,12 @@ func TestTry(t *testing.T) {
 	shadow := &request.Quota{Namespace: "shop", Policy: "web", Limit: "shadow", Shadow: true}
 	never := request.Verdict{Quota: shadow, Denied: true, ResetAfter: limit.Second, RetryAfter: limit.Forever}
 	full := request.Verdict{Quota: client, Denied: true, Remaining: 0, ResetAfter: 2 * limit.Second, RetryAfter: 100 * limit.Millisecond}
-	got, err := inspect.Try(func(req *request.Request, ans *request.Answer) {
+	got, err := inspect.Try(func(req *request.Request, ans *request.Answer) []limit.NodeID {
 		if req.Domain != "web" || req.Cost != 1 || req.HTTP.Path != "/" {
 			t.Errorf("tried %+v", req)
 		}
 		*ans = request.Answer{Outcome: request.Denied, KnownDomain: true, Verdict: full, Applied: []request.Verdict{full, {Quota: free}, never}}
+		return []limit.NodeID{"node-1", "", ""}
 	}, ask(t, `{"domain": "web", "path": "/"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +105,7 @@ func TestTry(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"outcome":"denied","decided":{"namespace":"shop","policy":"web","limit":"client"},"limits":[` +
-		`{"namespace":"shop","policy":"web","limit":"client","denied":true,"remaining":0,"resetAfter":"2s","retryAfter":"100ms"},` +
+		`{"namespace":"shop","policy":"web","limit":"client","denied":true,"keptBy":"node-1","remaining":0,"resetAfter":"2s","retryAfter":"100ms"},` +
 		`{"namespace":"shop","policy":"web","limit":"free","unlimited":true},` +
 		`{"namespace":"shop","policy":"web","limit":"shadow","denied":true,"shadow":true,"remaining":0,"resetAfter":"1s"}]}`
 	if diff := cmp.Diff(want, string(text)); diff != "" {
@@ -114,7 +115,7 @@ func TestTry(t *testing.T) {
 
 func TestFaultsOfTheCaller(t *testing.T) {
 	try := func(r *inspect.Request) error {
-		_, err := inspect.Try(func(*request.Request, *request.Answer) {}, r)
+		_, err := inspect.Try(func(*request.Request, *request.Answer) []limit.NodeID { return nil }, r)
 		return err
 	}
 	explain := func(r *inspect.Request) error {

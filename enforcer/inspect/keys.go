@@ -27,6 +27,10 @@ type Counter struct {
 	Remaining  int64  `json:"remaining"`
 	ResetAfter string `json:"resetAfter,omitempty"`
 
+	// KeptBy is, of a limit that is shared exactly, the enforcer that keeps the count.
+	// What another one says of it is what it was told last, or that nothing is used.
+	KeptBy string `json:"keptBy,omitempty"`
+
 	// Deny and Unlimited are overrides: there is no counter then, and none of the above.
 	Deny      bool `json:"deny,omitempty"`
 	Unlimited bool `json:"unlimited,omitempty"`

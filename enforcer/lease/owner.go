@@ -10,6 +10,20 @@ import (
 // accountRest is how long an owner remembers a node that has nothing of a book.
 const accountRest = 10 * Term
 
+// Owner returns who owns a key to the node's knowledge; empty while nobody does. It may
+// be called from any number of goroutines.
+func (n *Node) Owner(k limit.Key) limit.NodeID {
+	v := n.view.Load()
+	owner, _ := v.table.Owner(k)
+	if owner == self {
+		return n.name
+	}
+	if p := v.peers[owner]; p != nil {
+		return p.Name
+	}
+	return ""
+}
+
 // ask asks owners what their counters' requests wait for.
 func (n *Node) ask(now limit.Instant, v *view, out Outbox) {
 	for i := range n.shards {

@@ -164,19 +164,21 @@ func (n *Node) Look(now limit.Instant, c *Charge) {
 	sh := n.shardOf(c.ID.Key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	free, reset := c.Params.Burst(), limit.Span(0)
+	free, told := c.Params.Burst(), decide.State{}
 	if b := sh.books.find(c.ID.Key); b != nil {
 		b.rescale(now, c.Params)
-		told := b.told(now)
-		free, reset = b.free(now), c.Params.Describe(told, now).ResetAfter
+		free, told = b.free(now), b.told(now)
 	} else if h := sh.holders.find(c.ID.Key); h != nil && now < h.resetAt {
 		h.lapse(now)
-		free, reset = h.left.Add(h.held()), h.resetAt.Sub(now)
+		free = h.left.Add(h.held())
+		told = c.Params.Debit(told, now, c.Params.Burst()-free)
 	}
-	c.Outcome, c.Reading = Admitted, decide.Reading{Remaining: max(0, free), ResetAfter: reset}
-	if max(1, c.Cost) > free {
-		c.Outcome, c.Reading.RetryAfter = Denied, c.Params.RetryAfter(c.Params.Debit(decide.State{}, now, c.Params.Burst()-free), now, c.Cost)
+	if max(1, c.Cost) > free && c.Cost >= 0 {
+		c.Outcome, c.Reading = Denied, c.Params.Describe(told, now)
+		c.Reading.RetryAfter = c.Params.RetryAfter(told, now, c.Cost)
+		return
 	}
+	c.Outcome, c.Reading = Admitted, c.Params.Describe(c.Params.Move(told, now, c.Cost), now)
 }
 
 // noRoom denies what cannot be counted.
