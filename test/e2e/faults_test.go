@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -27,10 +28,25 @@ func killEnforcer(ctx context.Context, c *cluster) error {
 	if err := killProcess(&pods[0], "enforcer"); err != nil {
 		return err
 	}
-	if err := c.awaitReady(ctx, poolSize-1); err != nil {
+	// Its endpoint may be unready for so short a time that nobody sees it.
+	if _, err := eventually(ctx, "its kubelet starts it again", func() error {
+		now, err := c.CoreV1().Pods(system).Get(ctx, pods[0].Name, metav1.GetOptions{})
+		if err == nil && restarts(now) == restarts(&pods[0]) {
+			err = errors.New(now.Name + " has not ended")
+		}
+		return err
+	}); err != nil {
 		return err
 	}
 	return c.awaitSettled(ctx, poolSize)
+}
+
+// restarts is how often the program of a pod has been started again.
+func restarts(pod *corev1.Pod) (n int32) {
+	for i := range pod.Status.ContainerStatuses {
+		n += pod.Status.ContainerStatuses[i].RestartCount
+	}
+	return n
 }
 
 // awaitReady waits until so many enforcers are ready, as the load knows it.
@@ -138,7 +154,7 @@ func stopManager(ctx context.Context, c *cluster) error {
 	if err := errors.Join(wait(ctx, away), scale("1")); err != nil {
 		return err
 	}
-	return kubectl(ctx, "rollout", "status", "deployment", "-n", system, "-l", manager, "--timeout=60s")
+	return kubectl(ctx, "rollout", "status", "deployment", "-n", system, "-l", manager, "--timeout=90s")
 }
 
 // loseNode kills a node with an enforcer on it, and without the manager, and brings
@@ -171,5 +187,5 @@ func loseNode(ctx context.Context, c *cluster) error {
 	if err := nodes(ctx, "start", node); err != nil {
 		return err
 	}
-	return kubectl(ctx, "wait", "--for=condition=Ready", "node/"+node, "--timeout=60s")
+	return kubectl(ctx, "wait", "--for=condition=Ready", "node/"+node, "--timeout=90s")
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -63,7 +64,41 @@ func (c *cluster) install(t *testing.T, r *results, what release) {
 		t.Fatal(err)
 	}
 	r.installed = time.Since(began)
+	if _, err := eventually(t.Context(), "enforcers that know each other's zones", func() error { return c.zones(t.Context()) }); err != nil {
+		t.Error(err)
+	}
 	t.Logf("installed: %d enforcers are ready %.1f s after kubectl began", poolSize, r.installed.Seconds())
+}
+
+// zones is nil once each enforcer knows in which zones the nodes of the others are: the
+// copy of what is shared exactly is in another one.
+func (c *cluster) zones(ctx context.Context) error {
+	pods, err := c.pods(ctx, pool)
+	if err != nil {
+		return err
+	}
+	zone := map[string]string{}
+	for i := range pods {
+		node, err := c.CoreV1().Nodes().Get(ctx, pods[i].Spec.NodeName, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if zone[pods[i].Name] = node.Labels[corev1.LabelTopologyZone]; zone[pods[i].Name] == "" {
+			return fmt.Errorf("node %s has no zone", node.Name)
+		}
+	}
+	for i := range pods {
+		state, err := stateOf(ctx, &pods[i])
+		if err != nil {
+			return err
+		}
+		for _, p := range state.Peers {
+			if p.Zone != zone[p.Node] {
+				return fmt.Errorf("%s takes it that %s is in zone %q, and it is in %q", pods[i].Name, p.Node, p.Zone, zone[p.Node])
+			}
+		}
+	}
+	return nil
 }
 
 // firstLimited applies a sample and asks by way of the Service, as its reader would,
@@ -96,7 +131,7 @@ func (c *cluster) firstLimited(t *testing.T, r *results) {
 	}
 	r.firstLimited = r.installed + time.Since(began)
 	t.Logf("the first 429 comes %.1f s after the installation began, %.1f s after the sample was applied", r.firstLimited.Seconds(), time.Since(began).Seconds())
-	if err := kubectl(ctx, "wait", "--for=condition=Ready", "rlp/storefront", "-n", "shop", "--timeout=30s"); err != nil {
+	if err := kubectl(ctx, "wait", "--for=condition=Ready", "rlp/storefront", "-n", "shop", "--timeout=90s"); err != nil {
 		t.Error(err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -104,8 +103,9 @@ func (c *cluster) speakTLS(t *testing.T, r *results) {
 	if err := proxies.awaitReady(ctx, len(pods)); err != nil {
 		t.Fatal(err)
 	}
-	f, unsent := proxies.during(t, "tls", &replace)
-	f.quota = math.NaN() // there is none
+	whoAsks := gossiped
+	whoAsks.domain = "tls"
+	f, unsent := proxies.during(t, &replace, whoAsks)
 	r.judge(t, &replace, &f, unsent)
 	c.unchanged(t, pods)
 	if err := errors.Join(kubectl(ctx, "delete", "epool/tls", "-n", system), kubectl(ctx, "delete", "rlp/tls", "-n", "shop")); err != nil {
@@ -174,7 +174,7 @@ func (c *cluster) certify(t *testing.T, by *issuer, proxies []byte) {
 func (c *cluster) unchanged(t *testing.T, before []corev1.Pod) {
 	for i := range before {
 		now, err := c.CoreV1().Pods(system).Get(t.Context(), before[i].Name, metav1.GetOptions{})
-		if err != nil || now.UID != before[i].UID || now.Status.ContainerStatuses[0].RestartCount > 0 {
+		if err != nil || now.UID != before[i].UID || restarts(now) > 0 {
 			t.Errorf("%s has gone or has started again (%v): secrets are taken up without that", before[i].Name, err)
 		}
 	}
@@ -187,7 +187,7 @@ func overTLS(ctx context.Context, pod *corev1.Pod, port, path string, config *tl
 		return 0, err
 	}
 	req.Header.Set("X-Api-Key", "alice")
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, err
