@@ -73,16 +73,17 @@ func connect(t *testing.T) *cluster {
 	return &cluster{Clientset: client, ready: watchEndpoints(t, client, ofPool, insecure.NewCredentials())}
 }
 
-// command runs a program in the folder of the project, and returns what it printed.
+// command runs a program in the folder of the project, and returns what it wrote to
+// standard output: what kubectl warns of is no part of an answer. An error has all of it.
 func command(ctx context.Context, input, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Stdin = root, strings.NewReader(input)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	var out, warnings bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &warnings
 	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, &out)
+		return out.String(), fmt.Errorf("%s %s: %w\n%s%s", program, strings.Join(args, " "), err, out.String(), &warnings)
 	}
 	return out.String(), nil
 }

@@ -85,8 +85,9 @@ func (e *endpoints) update() {
 		}
 	}
 	for _, one := range e.ready {
-		if !slices.Contains(before, one) {
-			one.failed.Store(0) // it is back
+		if !slices.Contains(before, one) { // it is back
+			one.failed.Store(0)
+			one.ResetConnectBackoff()
 		}
 	}
 }

@@ -19,6 +19,7 @@ func TestSluiceOnACluster(t *testing.T) {
 	c.firstLimited(t, r)
 	t.Run("kubectl sluice", c.askAsUser)
 	c.applyLimits(t)
+	expect(t, "one enforcer keeps the count", "sluice keys exact per-client -n shop --key alice")
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) { c.run(t, &s, r) })
 	}
