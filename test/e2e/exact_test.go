@@ -42,7 +42,7 @@ var (
 	// ownerLost is for the half second without what must be asked for, and the second
 	// and a half in which those who are left take their shares. What was admitted in the last
 	// 50 ms may be in no copy.
-	ownerLost = exactGoal{atLeast: .9, atMost: 1, beyond: math.Ceil(.05 * exact.limit.PerSecond)}
+	ownerLost = exactGoal{atLeast: .95, atMost: 1, beyond: math.Ceil(.05 * exact.limit.PerSecond)}
 
 	// ownShare is for an enforcer that is cut off: beside the others it admits its share of the
 	// rate, and of a burst, until some seconds after. For a second it goes on with what it owned.

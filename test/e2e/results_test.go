@@ -128,6 +128,8 @@ func (p *part) beyond(something float64) bool {
 // goal is what people read.
 func (p *part) goal() string {
 	switch {
+	case math.IsNaN(p.got):
+		return "-"
 	case math.IsInf(p.most, 1):
 		return "from " + p.write(p.least)
 	case p.least == p.most:
