@@ -35,12 +35,14 @@ func (i inspector) Look(c *inspect.Client) (*inspect.Counter, error) {
 	if err := c.Check(i.engine.Snapshot()); err != nil {
 		return nil, err
 	}
-	charge, reading, ok := i.engine.Look(i.clock.Now(), policy.Name(c.Name), c.Key)
+	now, name := i.clock.Now(), policy.Name(c.Name)
+	charge, reading, ok := i.engine.Look(now, name, c.Key)
 	if !ok {
 		return nil, errChanged
 	}
 	out := c.Counter(&charge, reading)
-	out.Node, out.KeptBy = i.opts.Node, string(i.engine.KeptBy(policy.Name(c.Name), c.Key))
+	kept := i.engine.Kept(now, name, c.Key)
+	out.Node, out.KeptBy, out.Lent = i.opts.Node, string(kept.By), int64(kept.Lent)
 	return out, nil
 }
 

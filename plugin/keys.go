@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -62,13 +61,9 @@ func (o *Options) writeCounters(counters []*inspect.Counter) error {
 	first := counters[0]
 	fmt.Fprintf(&out, "%s %q: %s\n", first.Name, first.Key, grant(first))
 	if first.KeptBy != "" {
-		keeps := slices.DeleteFunc(slices.Clone(counters), func(c *inspect.Counter) bool { return c.Node != c.KeptBy })
-		if len(keeps) > 0 {
-			fmt.Fprintf(&out, "It is shared exactly: one enforcer keeps the count.\n")
-			counters = keeps
-		} else {
-			fmt.Fprintf(&out, "It is shared exactly, and %s keeps the count: what others know may be old, or nothing.\n", first.KeptBy)
-		}
+		var text string
+		text, counters = keeper(counters)
+		fmt.Fprintln(&out, "It is shared exactly, and "+text)
 	}
 	fmt.Fprintln(&out)
 	table := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
@@ -83,6 +78,21 @@ func (o *Options) writeCounters(counters []*inspect.Counter) error {
 	_ = table.Flush() // to a strings.Builder
 	_, err := fmt.Fprint(o.Out, out.String())
 	return err
+}
+
+// keeper says which enforcer keeps the count of what is shared exactly, and returns what
+// that one knows, or if it does not answer what all know.
+func keeper(counters []*inspect.Counter) (string, []*inspect.Counter) {
+	for i, c := range counters {
+		switch {
+		case c.Node != c.KeptBy:
+		case c.Lent > 0:
+			return fmt.Sprintf("one enforcer keeps the count: it has lent %d more to others, who use them or give them back.", c.Lent), counters[i : i+1]
+		default:
+			return "one enforcer keeps the count.", counters[i : i+1]
+		}
+	}
+	return counters[0].KeptBy + " keeps the count: what others know may be old, or nothing.", counters
 }
 
 // grant says what a client may use.

@@ -66,11 +66,15 @@ func TestKeysOfWhatIsSharedExactly(t *testing.T) {
 	o, look := plugin.Options{Kubeconfig: s.kubeconfig(t)}, plugin.Keys{Policy: "web", Limit: "l", Key: []string{"alice"}}
 	shows(t, o, look, `
 shop/web/l ["alice"]: 20 per 24h
-It is shared exactly: one enforcer keeps the count.
+It is shared exactly, and one enforcer keeps the count.
 
 ENFORCER   LEFT   FULL IN
 b          3      1h0m0s
 `)
+	s.answers["POST "+proxies+"b:9090/proxy/v1/keys"] = counter("b", `3, "lent": 5`)
+	if out, err := run(t, o, look); err != nil || !strings.Contains(out, "one enforcer keeps the count: it has lent 5 more to others, who use them or give them back.\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
 	s.answers["POST "+proxies+"b:9090/proxy/v1/keys"] = "503 nobody is there"
 	out, err := run(t, o, look)
 	if want := "It is shared exactly, and b keeps the count: what others know may be old, or nothing.\n\nENFORCER   LEFT   FULL IN\na          20"; err == nil || !strings.Contains(out, want) {

@@ -13,7 +13,8 @@ var keysCommand = command{
 	usage: `Looks at the counter of one client of a limit, on every enforcer of its pool: what
 is left, and when it is full again. An enforcer that the client does not use hears
 of its counter coarsely, and of one that is far from its limit hardly at all. Of a
-limit that is shared exactly one enforcer keeps the count, and only that one is shown.
+limit that is shared exactly one enforcer keeps the count, and only that one is shown;
+what it has lent to others it tells beside.
 
 keys reset gives the client its whole quota again, but for a part of a token, on all
 of them. What it uses meanwhile may be given back as well, and what an enforcer has

@@ -29,16 +29,23 @@ func (e *Engine) Look(now limit.Instant, name policy.Name, key []string) (match.
 	return c, asked[0].Reading, true
 }
 
-// KeptBy returns the node that keeps the only count of a client of a limit that is shared
-// exactly: what another one says of it is what it was told last, or that nothing is used.
-// It is empty of other limits, and while no node is known to keep it.
-func (e *Engine) KeptBy(name policy.Name, key []string) limit.NodeID {
+// Keeping is who keeps the only count of a client of a limit that is shared exactly: what
+// another node says of it is what it was told last, or that nothing is used. By is empty
+// of other limits, and while no node is known to keep it.
+type Keeping struct {
+	By   limit.NodeID
+	Lent limit.Amount // if that is this node: tokens that others hold, not in what is left
+}
+
+// Kept returns who keeps the count of one client of a limit in force.
+func (e *Engine) Kept(now limit.Instant, name policy.Name, key []string) (k Keeping) {
 	f := e.force.Load()
-	c, ok := f.client(name, key)
-	if !ok {
-		return ""
+	if c, ok := f.client(name, key); ok {
+		if k.By = e.keeper(f, &c); k.By != "" {
+			k.Lent = e.lease.Lent(now, c.Key)
+		}
 	}
-	return e.keeper(f, &c)
+	return k
 }
 
 func (e *Engine) keeper(f *force, c *match.Charge) limit.NodeID {

@@ -129,3 +129,40 @@ func TestExactIsExact(t *testing.T) {
 		}
 	}
 }
+
+// One node knows what is left of a client and what it has lent; all know which one that
+// is. What was lent comes back once nobody asks for it.
+func TestWhoKeepsTheCount(t *testing.T) {
+	p := newPool(t, 1, 3, lan, exactly(compile(t, perClient("client", 100, "24h", 100))))
+	p.Run(limit.Second)
+	by := func() engine.Keeping {
+		t.Helper()
+		var keeps engine.Keeping
+		for i, e := range p.nodes {
+			k := e.Kept(p.Now(), named("client"), []string{"a"})
+			if k.By == "" || keeps.By != "" && k.By != keeps.By {
+				t.Fatalf("node %d says that %q keeps the count, and another one %q", i, k.By, keeps.By)
+			}
+			keeps.By, keeps.Lent = k.By, keeps.Lent+k.Lent
+		}
+		return keeps
+	}
+	if k := by(); k.Lent != 0 {
+		t.Errorf("%d are lent of a counter that nobody has used", k.Lent)
+	}
+	params, err := decide.TokenBucket(100, 24*limit.Hour, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.offerExactly(&history{params: params}, client("a"), 100, limit.Second/2, func(i int) int { return i % 3 })
+	if k := by(); k.Lent == 0 {
+		t.Error("nothing is lent to nodes that are asked for more")
+	}
+	p.Run(30 * limit.Second)
+	if k := by(); k.Lent != 0 {
+		t.Errorf("%d are lent, and nobody has come for half a minute", k.Lent)
+	}
+	if k := p.nodes[0].Kept(p.Now(), named("other"), []string{"a"}); k != (engine.Keeping{}) {
+		t.Errorf("of a limit that there is not: %+v", k)
+	}
+}

@@ -7,7 +7,7 @@ import (
 )
 
 // Try fills in ans as Decide would, but nothing is charged or counted. It returns, for
-// each of ans.Applied, who keeps its counter, as KeptBy says. Two descriptors that ask for one
+// each of ans.Applied, who keeps its counter, as Keeping.By says. Two descriptors that ask for one
 // counter that is shared exactly are each answered as if the other did not.
 func (e *Engine) Try(now limit.Instant, req *request.Request, ans *request.Answer) (keepers []limit.NodeID) {
 	ans.Reset(len(req.Descriptors))

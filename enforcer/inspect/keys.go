@@ -28,8 +28,10 @@ type Counter struct {
 	ResetAfter string `json:"resetAfter,omitempty"`
 
 	// KeptBy is, of a limit that is shared exactly, the enforcer that keeps the count.
-	// What another one says of it is what it was told last, or that nothing is used.
+	// What another one says of it is what it was told last, or that nothing is used. Lent is
+	// what that one has lent to others beside Remaining: they use it, or give it back.
 	KeptBy string `json:"keptBy,omitempty"`
+	Lent   int64  `json:"lent,omitempty"`
 
 	// Deny and Unlimited are overrides: there is no counter then, and none of the above.
 	Deny      bool `json:"deny,omitempty"`

@@ -24,6 +24,20 @@ func (n *Node) Owner(k limit.Key) limit.NodeID {
 	return ""
 }
 
+// Lent returns how many tokens of a counter that this node owns others hold and may use.
+// It may be called from any number of goroutines.
+func (n *Node) Lent(now limit.Instant, k limit.Key) limit.Amount {
+	sh := n.shardOf(k)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	b := sh.books.find(k)
+	if b == nil || b.copied {
+		return 0
+	}
+	b.lapse(now)
+	return b.outstanding
+}
+
 // ask asks owners what their counters' requests wait for.
 func (n *Node) ask(now limit.Instant, v *view, out Outbox) {
 	for i := range n.shards {
