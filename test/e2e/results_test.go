@@ -116,7 +116,7 @@ func (f *figures) parts(g goal) []part {
 		{"last 2 s", f.last, .98, 1.02, percent, .15 + f.held},
 		{"quota", f.quota, 1, g.quota, percent, .2},
 		{"exact", f.exact, g.exact.atLeast, g.exact.atMost, percent, .15 + f.held},
-		{"calls beyond", f.beyond, 0, g.exact.beyond, calls, float64(exact.limit.Burst) / 2},
+		{"calls beyond", f.beyond, 0, g.exact.beyond, calls, 1},
 	}
 }
 
