@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/sluice-dev/sluice/enforcer/limit"
+	"github.com/sluice-dev/sluice/enforcer/ring"
+	"github.com/sluice-dev/sluice/enforcer/share"
 )
 
 const (
@@ -12,6 +14,14 @@ const (
 
 	// wantEvery is how often it asks those who have not said it.
 	wantEvery = 20 * limit.Millisecond
+
+	// tellsFor is how long a node tells a new owner what it has admitted by itself before
+	// it says that it does not decide on its keys: the former is on its way by then, and
+	// has been said again if it was lost.
+	tellsFor = 2 * Interval
+
+	// maxQuestions bounds the questions that are kept for a new owner's first answers.
+	maxQuestions = 1 << 16
 )
 
 // awaiting is what a new owner waits for: that all others say of its partitions that
@@ -23,6 +33,40 @@ type awaiting struct {
 	serial     uint32 // of the view, so that no answer is taken for one to a later question
 	partitions []uint16
 	until      limit.Instant // then it begins with what it has
+
+	questions []question // that came meanwhile
+	places    map[asker]int
+}
+
+// asker is a node with a lease of a counter.
+type asker struct {
+	key  limit.Key
+	node int32
+}
+
+// question is the newest that a node asked of a counter.
+type question struct {
+	from int32
+	id   share.ID
+	ask  Ask
+}
+
+// keep keeps a question until there is an answer. What there is no room for is asked again.
+func (a *awaiting) keep(from int32, e *entry) {
+	who := asker{e.id.Key, from}
+	at, known := a.places[who]
+	switch {
+	case known:
+		if was := &a.questions[at].ask; was.Life != e.ask.Life || int32(e.ask.Stamp-was.Stamp) > 0 {
+			*was = e.ask
+		}
+	case len(a.questions) < maxQuestions:
+		if a.places == nil {
+			a.places = map[asker]int{}
+		}
+		a.places[who] = len(a.questions)
+		a.questions = append(a.questions, question{from, e.id, e.ask})
+	}
 }
 
 // chunk is a part of the partitions, as they are asked for at a time.
@@ -64,15 +108,55 @@ func (n *Node) want(now limit.Instant, v *view, out Outbox) {
 }
 
 // wanted answers a new owner, if none of the partitions is this node's, or is to be, or
-// went to another who is the owner to its knowledge.
-func (n *Node) wanted(v *view, p *peer, e *entry, out Outbox) {
+// went to another who is the owner to its knowledge; and if it decides on nothing by itself
+// that the asker has not been told of, or will not be: as long as it takes another for the
+// owner, who does not answer.
+func (n *Node) wanted(now limit.Instant, v *view, p *peer, e *entry, out Outbox) {
+	if v.away {
+		return
+	}
+	if p.wants != e.serial {
+		p.wants = e.serial
+		if n.confess(v, p.Number) {
+			p.answerAt = now.Add(tellsFor)
+		}
+	}
+	if now < p.answerAt {
+		return
+	}
 	other := func(partition uint16) bool {
-		owner, _ := v.table.At(partition)
-		return v.role(partition) != foreign || n.leaving.has(partition) || n.left.has(partition) && owner != p.Number
+		owner, silent := v.owner(partition)
+		return v.role(partition) != foreign || n.leaving.has(partition) || (n.left.has(partition) || silent) && owner != p.Number
 	}
 	if !slices.ContainsFunc(e.parts, other) {
 		n.room(p, out).done(e.serial, e.chunk)
 	}
+}
+
+// confess has an owner told what this node has admitted by itself, and says whether that is
+// anything.
+func (n *Node) confess(v *view, to int32) (any bool) {
+	if !n.apart.Swap(false) {
+		return false
+	}
+	apart := false
+	for i := range n.shards {
+		sh := &n.shards[i]
+		sh.mu.Lock()
+		sh.holders.each(0, len(sh.holders.keys), func(h *holder) {
+			owner, _ := v.table.At(ring.Partition(h.id.Key))
+			apart = apart || h.alone.begun()
+			if h.alone.begun() && owner == to {
+				any, h.dirty, h.tries = true, true, 0
+				n.asks(sh, h)
+			}
+		})
+		sh.mu.Unlock()
+	}
+	if apart {
+		n.apart.Store(true)
+	}
+	return any
 }
 
 // done takes such an answer.
@@ -104,4 +188,26 @@ func (n *Node) arrive(now limit.Instant) {
 		sh.holders.each(0, len(sh.holders.keys), func(h *holder) { n.cleanHolder(now, &next, sh, h) })
 		sh.mu.Unlock()
 	}
+}
+
+// reply answers the questions that were kept. What all of them have used comes first, then
+// what one gets.
+func (n *Node) reply(now limit.Instant, out Outbox) {
+	a := &n.awaiting
+	if len(a.partitions) > 0 || len(a.questions) == 0 {
+		return
+	}
+	v := n.view.Load()
+	for _, q := range a.questions {
+		q.ask.Want, q.ask.Demand = 0, 0
+		n.hear(now, v, &q)
+	}
+	for i := range a.questions {
+		q := &a.questions[i]
+		p := v.peers[q.from]
+		if g, ok := n.hear(now, v, q); ok && p != nil {
+			n.room(p, out).grant(q.id.Key, &g)
+		}
+	}
+	a.questions, a.places = nil, nil
 }

@@ -11,7 +11,7 @@ import (
 // book is what the owner keeps of one counter.
 //
 // Invariant: outstanding is the sum of the accounts' own, and what a book grants
-// leaves free() at 0 or above.
+// leaves left() at 0 or above.
 type book struct {
 	id     share.ID
 	params *decide.Params
@@ -24,7 +24,6 @@ type book struct {
 	usedAt  limit.Instant
 	cameAt  limit.Instant // here, from another node or out of nothing
 	copied  bool          // it is another node's
-	opensAt limit.Instant // nothing is granted before
 	changed bool          // somebody is to be told
 	queued  bool          // in shard.telling
 	toldAt  limit.Instant
@@ -55,22 +54,14 @@ type account struct {
 func (a *account) gone() uint64              { return a.settled + a.returned }
 func (a *account) outstanding() limit.Amount { return limit.Amount(a.granted - a.gone()) }
 
-// free returns the tokens that may be granted. It is below zero after a debit that
-// nobody asked for, as when a rate was lowered.
-func (b *book) free(now limit.Instant) limit.Amount {
-	if now < b.opensAt {
-		return 0
-	}
-	return b.left(now)
-}
-
 // debit takes what was admitted without the book, as far as there is any: nobody shall
 // starve for it.
 func (b *book) debit(now limit.Instant, owed uint64) {
 	b.move(now, min(limit.Amount(owed), max(0, b.left(now))))
 }
 
-// left returns the tokens that are neither used nor outstanding.
+// left returns the tokens that are neither used nor outstanding. It is below zero after a
+// debit that nobody asked for, as when a rate was lowered.
 func (b *book) left(now limit.Instant) limit.Amount {
 	return b.params.Burst().Sub(b.params.Used(b.state, now)).Sub(b.outstanding)
 }
@@ -86,7 +77,7 @@ func (b *book) take(now limit.Instant, cost limit.Amount) bool {
 	b.lapse(now)
 	b.here.count(now, max(0, cost))
 	b.usedAt = now
-	if max(1, cost) > b.free(now) && cost >= 0 {
+	if max(1, cost) > b.left(now) && cost >= 0 {
 		return false
 	}
 	b.move(now, cost)
@@ -207,7 +198,7 @@ func (b *book) hear(now limit.Instant, node int32, k *Ask) (g Grant, ok bool) {
 func (b *book) grant(now limit.Instant, a *account, k *Ask) Grant {
 	flying := limit.Amount(less(a.granted, k.Granted)) // granted, and not heard of yet
 	need := max(0, k.Want-flying)
-	free, given := b.free(now), limit.Amount(0)
+	free, given := b.left(now), limit.Amount(0)
 	if least := max(1, k.Least-flying); need > 0 && free >= least {
 		given = min(need, free-free%least) // a part of what a request costs helps nobody
 	}
@@ -233,7 +224,7 @@ func (b *book) grant(now limit.Instant, a *account, k *Ask) Grant {
 	r := b.params.Describe(told, now)
 	g := Grant{
 		Life: a.life, Granted: a.granted, Gone: a.gone(), Stamp: k.Stamp, Term: a.until.Sub(now),
-		Left: max(0, b.free(now)), Reset: r.ResetAfter,
+		Left: max(0, b.left(now)), Reset: r.ResetAfter,
 		Retry: b.params.RetryAfter(told, now, min(max(1, k.Least-flying), b.params.Burst())),
 	}
 	if unmet {
@@ -293,16 +284,12 @@ func (b *book) copy(now limit.Instant, s sum) {
 	b.copied, b.cameAt = true, now
 }
 
-// own makes a copy the book. Of an owner that died, and whose keys came to this node at
-// some time, nothing is granted until those have spoken who did without it.
-func (b *book) own(now, inherited limit.Instant) {
+// own makes a copy the book.
+func (b *book) own(now limit.Instant) {
 	if !b.copied {
 		return
 	}
 	b.copied = false
-	if b.cameAt < inherited.Add(-Patience) {
-		b.opensAt = inherited.Add(settleTime)
-	}
 	if a := b.find(former); a != nil {
 		a.until = min(now.Add(Term), b.params.WindowEnd(b.cameAt))
 	}

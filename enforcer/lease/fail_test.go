@@ -46,6 +46,28 @@ func TestAnOwnerThatCrashes(t *testing.T) {
 	}
 }
 
+// Nothing comes in, so nothing makes good what is handed out twice: also where some know of
+// the crash long before others, who admit their shares until then.
+func TestACrashThatSomeLearnOfLate(t *testing.T) {
+	for _, policy := range []lease.OnUnreachable{lease.Deny, lease.LocalShare} {
+		for _, lag := range []limit.Span{0, 50 * ms, 300 * ms} {
+			for seed := range uint64(4) {
+				p := newPool(t, seed, 10, bucket(1, limit.Hour, 1000))
+				p.policy, p.lag = policy, lag
+				p.load(2000, oneKey, p.anywhere)
+				p.world.Run(200 * ms)
+				crashed := p.world.Now()
+				p.owner(7).crash()
+				p.world.Run(4 * sec)
+				most := 1000 + 2*p.between(crashed.Add(-replication), crashed, everybody) // some of it is used later
+				if got := p.between(start, p.world.Now(), everybody); got < 980 || got > most {
+					t.Errorf("policy %d, known within %v, seed %d: %d tokens were admitted, want 1000 to %d", policy, lag.Duration(), seed, got, most)
+				}
+			}
+		}
+	}
+}
+
 // What a node held that is gone comes back when its lease ends.
 func TestAHolderThatCrashes(t *testing.T) {
 	p := newPool(t, 1, 10, bucket(1000, sec, 1000))
@@ -109,6 +131,60 @@ func TestAPartition(t *testing.T) {
 			}
 			if got := p.between(begin, begin.Add(4*sec), everybody); got < 3900 {
 				t.Errorf("%d tokens were admitted in 4 s after it has healed, want nearly 4000", got)
+			}
+		})
+	}
+}
+
+// While two halves are apart all nodes together admit the limit. They do so too when each
+// learns at another time that they are not apart any more: nothing is handed out twice.
+func TestAHealHandsOutNothingTwice(t *testing.T) {
+	p := newPool(t, 1, 10, bucket(1000, sec, 1000))
+	p.lag = 50 * ms
+	p.load(5000, oneKey, p.anywhere)
+	p.world.Run(2 * sec)
+	p.split(5)
+	p.world.Run(3 * sec) // it is noticed, and bursts are used
+	since := history{admissions: []admission{{at: p.world.Now(), key: id(7).Key, cost: p.params.Burst()}}}
+	before := len(p.admissions)
+	p.world.Run(12 * sec) // the owner has forgotten whom it lent to
+	p.heal()
+	p.world.Run(3 * sec)
+	since.admissions = append(since.admissions, p.admissions[before:]...)
+	if over := since.over(&p.params); over > 10 {
+		t.Errorf("%d tokens above the limit, want at most one of each node", over)
+	}
+	begin := p.world.Now().Add(-2 * sec)
+	if got := p.between(begin, p.world.Now(), everybody); got < 1900 {
+		t.Errorf("%d tokens were admitted in 2 s after it has healed, want nearly 2000", got)
+	}
+}
+
+// Nobody has to ask again for what was admitted apart to be counted.
+func TestWhatIsAdmittedApartIsCounted(t *testing.T) {
+	for name, before := range map[string]limit.Amount{"a client that the owner knows": 300, "a client that nobody has seen": 0} {
+		t.Run(name, func(t *testing.T) {
+			p := newPool(t, 1, 10, bucket(1, limit.Hour, 1000))
+			use := func(requests limit.Amount) {
+				for range requests {
+					p.anywhere(0).request(7, 1)
+					p.world.Run(ms)
+				}
+			}
+			use(before)
+			p.world.Run(100 * ms) // what is held goes back
+			p.split(5)
+			p.world.Run(detection)
+			use(3000)
+			if got := p.between(start, p.world.Now(), everybody); got < 850 || got > 1000 {
+				t.Errorf("%d tokens were admitted in two halves, want nearly 1000", got)
+			}
+			p.lag = 50 * ms
+			p.heal()
+			p.world.Run(3 * sec)
+			use(3000)
+			if got := p.between(start, p.world.Now(), everybody); got > 1000 {
+				t.Errorf("%d tokens were admitted, want at most 1000", got)
 			}
 		})
 	}

@@ -50,14 +50,16 @@ type holder struct {
 
 // alone is a node's own share of a counter while it cannot reach the owner: a bucket
 // into which one of so many parts of the rate comes, and which begins with that part of
-// what the owner had. The zero value has not begun.
+// what the owner had. What came in there since is not counted: others may reach it, and
+// have that. The zero value has not begun.
 type alone struct {
 	params decide.Params
 	state  decide.State
-	took   limit.Amount
+	took   limit.Amount // that the owner was not told of
+	told   limit.Amount // that it was, and has not answered
 }
 
-// begin makes the share, of a counter whose owner had so much left at some time.
+// begin makes the share, of a counter whose owner had so much left when it was heard of.
 func (a *alone) begin(now limit.Instant, p *decide.Params, parts, left limit.Amount) {
 	*a = alone{params: localShare(p, parts)}
 	a.state = a.params.Debit(decide.State{}, now, a.params.Burst()-min(a.params.Burst(), left/parts))
@@ -89,15 +91,6 @@ func localShare(p *decide.Params, parts limit.Amount) decide.Params {
 		share, _ = decide.TokenBucket(1, decide.MaxPer, 1)
 	}
 	return share
-}
-
-// expects is what the owner has by now, as far as is known.
-func (h *holder) expects(now limit.Instant) limit.Amount {
-	if h.resetAt <= now {
-		return h.params.Burst()
-	}
-	told := h.params.Debit(decide.State{}, h.heardAt, h.params.Burst()-h.left)
-	return h.params.Burst() - min(h.params.Burst(), h.params.Used(told, now))
 }
 
 func (h *holder) held() limit.Amount {
@@ -179,7 +172,10 @@ func (h *holder) wake() {
 // low, or much was used that the owner does not know of, or the last question was lost.
 func (h *holder) due(now limit.Instant, parts limit.Amount) bool {
 	since := now.Sub(h.askedAt)
-	if h.tries > 0 {
+	switch {
+	case h.alone.begun(): // the owner should not give to others what it admits meanwhile
+		return since >= askAgain
+	case h.tries > 0:
 		return since >= min(askAgain<<(h.tries-1), maxAsk)
 	}
 	every := askEvery(h.params)
@@ -206,15 +202,17 @@ func (h *holder) move(now limit.Instant, owner int32, lives *atomic.Uint32) {
 	h.lapse(now)
 	held := uint64(h.held())
 	h.owner, h.life = owner, lives.Add(1)
-	h.carried, h.granted, h.settled, h.returned, h.refunded, h.owed = held, held, 0, 0, 0, 0
+	h.carried, h.granted, h.settled, h.returned, h.refunded, h.owed = held, held, 0, 0, 0, uint64(h.alone.told)
 	h.denyUntil, h.tries, h.askedAt, h.told = 0, 0, 0, 0
 	h.dirty = h.dirty || held > 0 || len(h.waiters) > 0
 }
 
-// rejoin ends what the node decides by itself: the owner can be reached.
-func (h *holder) rejoin(now limit.Instant) {
-	h.owed += uint64(h.alone.owed(now))
-	h.alone = alone{}
+// owe has the owner told what it has to debit of what the node decided by itself. It
+// goes on with that until the owner answers.
+func (h *holder) owe(now limit.Instant) {
+	owed := h.alone.owed(now)
+	h.owed += uint64(owed)
+	h.alone.told, h.alone.took = h.alone.told.Add(owed), 0
 }
 
 // ask makes the question for the owner.
@@ -252,6 +250,10 @@ func (h *holder) hear(now limit.Instant, g *Grant) {
 	if since < timeOf(stampOf(h.askedAt), now) {
 		h.wake()
 		return // an answer to an earlier question
+	}
+	if h.alone.begun() {
+		h.owe(now)
+		h.alone, h.dirty = alone{}, true
 	}
 	h.tries = 0
 	if h.denyUntil = 0; g.Deny > 0 { // at least until those have seen it who waited for the answer

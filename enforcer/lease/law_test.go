@@ -174,7 +174,7 @@ func (x *exchange) succeed(t *rapid.T) {
 	next := &book{params: &x.params}
 	next.copy(x.now, x.book.sum(x.now))
 	x.pass(t) // nobody owns it
-	next.own(x.now, 0)
+	next.own(x.now)
 	x.owner++
 	x.book = next
 }

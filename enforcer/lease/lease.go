@@ -24,8 +24,9 @@
 //
 // Another node, the successor, holds a copy of each book: what is used in it, and what
 // is outstanding. The latter stays so at a new owner until those who hold it register
-// with that one, or their leases have ended. A node that is to own a key while its owner
-// is alive waits until every other node it reaches has said that the key is not its own.
+// with that one, or their leases have ended. A node that is to own a key waits until every
+// other node it reaches has said that the key is not its own, and has told what it admitted
+// while it could not reach an owner.
 //
 // Like package gossip this is a state machine without I/O: time and frames go in,
 // frames come out through an Outbox.
@@ -55,10 +56,6 @@ const (
 	// Patience is how long a request may wait for an owner's answer; one that gets
 	// none is denied, lest more be admitted than the limit says.
 	Patience = 50 * limit.Millisecond
-
-	// settleTime is how long after it took over from an owner that died a node hears
-	// what others have admitted meanwhile, before it grants anything.
-	settleTime = 60 * limit.Millisecond
 
 	// silentAfter is how long an owner may leave questions without an answer before
 	// it counts as one that cannot be reached.

@@ -87,6 +87,8 @@ type Node struct {
 	left      partitions // that this node has had
 	awaiting  awaiting
 
+	apart atomic.Bool // counters are decided without their owners
+
 	askedAt limit.Instant // when requests last waited for an answer of this node, or for one to it
 	cleanAt limit.Instant
 	busy    bool
@@ -154,6 +156,7 @@ func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
 		n.overdue(now, p)
 	}
 	n.rescan()
+	n.reply(now, out)
 	n.ask(now, v, out)
 	n.tell(now, v, out)
 	n.hand(now, v)
@@ -213,10 +216,11 @@ func (n *Node) Receive(now limit.Instant, from string, data []byte, out Outbox) 
 		case kindDone:
 			n.done(p, e)
 		case kindWant:
-			n.wanted(v, p, e, out)
+			n.wanted(now, v, p, e, out)
 		}
 	}
 	n.arrive(now)
+	n.reply(now, out)
 	if keep && len(p.acks) < maxAcks {
 		p.acks = append(p.acks, f.seq)
 	}

@@ -81,7 +81,7 @@ func (n *Node) askOne(now limit.Instant, v *view, h *holder, out Outbox) {
 		p.waiting = now
 	}
 	if !p.silent.Load() {
-		h.rejoin(now)
+		h.owe(now)
 	}
 	k := h.ask(now)
 	if k.Want > 0 {
@@ -103,31 +103,40 @@ func (n *Node) look(now limit.Instant, v *view) {
 	}
 }
 
-// asked answers a question. One for a counter that this node does not own, or does not
-// own yet, is asked again.
+// asked answers a question. One for a counter that this node does not own is asked again,
+// and one for a counter that it is to own is answered when it does.
 func (n *Node) asked(now limit.Instant, v *view, p *peer, e *entry, out Outbox) {
-	params := n.params(now, e.id.Limit, e.id.Variant)
-	if params == nil || v.role(ring.Partition(e.id.Key)) != mine {
-		return
+	switch v.role(ring.Partition(e.id.Key)) {
+	case awaited:
+		n.awaiting.keep(p.Number, e)
+	case mine:
+		if g, ok := n.hear(now, v, &question{p.Number, e.id, e.ask}); ok {
+			n.room(p, out).grant(e.id.Key, &g)
+		}
 	}
-	sh := n.shardOf(e.id.Key)
+}
+
+// hear has the book of a counter that this node owns answer a question, if it can.
+func (n *Node) hear(now limit.Instant, v *view, q *question) (g Grant, ok bool) {
+	params := n.params(now, q.id.Limit, q.id.Variant)
+	if params == nil || v.role(ring.Partition(q.id.Key)) != mine {
+		return Grant{}, false
+	}
+	sh := n.shardOf(q.id.Key)
 	sh.mu.Lock()
-	b := n.book(now, sh, e.id, params)
+	defer sh.mu.Unlock()
+	b := n.book(now, sh, q.id, params)
 	if b == nil {
-		sh.mu.Unlock()
-		return
+		return Grant{}, false
 	}
-	if e.ask.Want > 0 {
+	if q.ask.Want > 0 {
 		n.askedAt = now
 	}
-	b.own(now, v.inherited)
-	g, ok := b.hear(now, p.Number, &e.ask)
+	b.own(now)
+	g, ok = b.hear(now, q.from, &q.ask)
 	sh.decided.Answered++
 	n.changed(sh, b)
-	sh.mu.Unlock()
-	if ok {
-		n.room(p, out).grant(e.id.Key, &g)
-	}
+	return g, ok
 }
 
 // granted takes an owner's answer.
@@ -166,7 +175,7 @@ func (n *Node) cleanHolder(now limit.Instant, v *view, sh *shard, h *holder) {
 	switch {
 	case v.role(p) == mine: // what it holds was counted as used when the book came
 		h.lapse(now)
-		if b := sh.books.find(h.id.Key); b != nil {
+		if b := n.book(now, sh, h.id, h.params); b != nil && h.held()+h.alone.owed(now) > 0 {
 			b.release(former, uint64(h.held()))
 			b.debit(now, uint64(h.alone.owed(now)))
 			n.changed(sh, b)
@@ -176,7 +185,7 @@ func (n *Node) cleanHolder(now limit.Instant, v *view, sh *shard, h *holder) {
 	case h.idle(now):
 		sh.holders.remove(h.id.Key)
 	case v.away || v.peers[owner] == nil:
-	case h.owner != owner, h.held() > 0 && h.deserted(now):
+	case h.owner != owner, h.held() > 0 && h.deserted(now), h.alone.begun():
 		h.move(now, owner, &n.lives)
 		h.dirty = true
 		n.asks(sh, h)
@@ -188,7 +197,7 @@ func (n *Node) cleanBook(now limit.Instant, v *view, sh *shard, b *book) {
 	_, successor := v.table.At(p)
 	kept := v.role(p) != foreign || n.leaving.has(p) || successor == self || v.away
 	if v.role(p) == mine {
-		b.own(now, v.inherited)
+		b.own(now)
 	}
 	if b.idle(now) || !kept {
 		sh.books.remove(b.id.Key)

@@ -72,7 +72,7 @@ func (n *Node) Take(now limit.Instant, c *Charge, w Waiter) {
 	c.from = nowhere
 	p := ring.Partition(c.ID.Key)
 	if v.mine.has(p) {
-		n.takeHere(now, v, sh, c)
+		n.takeHere(now, sh, c)
 		return
 	}
 	h := n.holder(sh, c)
@@ -82,11 +82,11 @@ func (n *Node) Take(now limit.Instant, c *Charge, w Waiter) {
 	}
 	owner, unreachable := v.owner(p)
 	h.move(now, owner, &n.lives)
-	if unreachable && !h.has(now, c.Cost) {
+	if (unreachable || h.alone.begun()) && !h.has(now, c.Cost) {
 		sh.decided.Alone++
-		c.takeAlone(now, h, v.parts)
+		n.apart.Store(true)
+		c.takeAlone(now, sh, h, v.parts)
 	} else {
-		h.dirty = h.dirty || h.alone.begun() // it owes something
 		c.take(now, h, w, &sh.decided)
 	}
 	if h.due(now, v.parts) || h.owes(v.parts) {
@@ -116,7 +116,7 @@ func (c *Charge) take(now limit.Instant, h *holder, w Waiter, d *Decided) {
 }
 
 // takeAlone decides without the owner, once what it has lent is used up.
-func (c *Charge) takeAlone(now limit.Instant, h *holder, parts limit.Amount) {
+func (c *Charge) takeAlone(now limit.Instant, sh *shard, h *holder, parts limit.Amount) {
 	h.usedAt = now
 	if c.OnUnreachable == Deny {
 		c.Outcome, c.Reading = Denied, decide.Reading{RetryAfter: silentAfter}
@@ -124,7 +124,8 @@ func (c *Charge) takeAlone(now limit.Instant, h *holder, parts limit.Amount) {
 	}
 	a := &h.alone
 	if !a.begun() {
-		a.begin(now, c.Params, parts, h.expects(now))
+		a.begin(now, c.Params, parts, sh.lastLeft(now, h))
+		h.life = 0 // the owner may have forgotten this one by the time that it hears of it
 	}
 	_, ok := a.params.Take(a.state, now, c.Cost)
 	c.Outcome = Denied
@@ -137,15 +138,27 @@ func (c *Charge) takeAlone(now limit.Instant, h *holder, parts limit.Amount) {
 	}
 }
 
+// lastLeft is what a counter's owner had left when this node last knew: all, where it never
+// did, or in a window that has ended since.
+func (sh *shard) lastLeft(now limit.Instant, h *holder) limit.Amount {
+	if b := sh.books.find(h.id.Key); b != nil && !b.copied { // it was the owner
+		return max(0, b.left(now))
+	}
+	if h.heardAt == 0 || h.params.WindowEnd(h.heardAt) <= now {
+		return h.params.Burst()
+	}
+	return h.left
+}
+
 // takeHere decides by the book of a counter that this node owns.
-func (n *Node) takeHere(now limit.Instant, v *view, sh *shard, c *Charge) {
+func (n *Node) takeHere(now limit.Instant, sh *shard, c *Charge) {
 	sh.decided.Here++
 	b := n.book(now, sh, c.ID, c.Params)
 	if b == nil {
 		c.noRoom(sh)
 		return
 	}
-	b.own(now, v.inherited)
+	b.own(now)
 	c.Outcome = Denied
 	if b.take(now, c.Cost) {
 		c.Outcome, c.from = Admitted, inBook
@@ -167,7 +180,7 @@ func (n *Node) Look(now limit.Instant, c *Charge) {
 	free, told := c.Params.Burst(), decide.State{}
 	if b := sh.books.find(c.ID.Key); b != nil {
 		b.rescale(now, c.Params)
-		free, told = b.free(now), b.told(now)
+		free, told = b.left(now), b.told(now)
 	} else if h := sh.holders.find(c.ID.Key); h != nil && now < h.resetAt {
 		h.lapse(now)
 		free = h.left.Add(h.held())

@@ -59,11 +59,10 @@ type view struct {
 	table *ring.Table
 	mine  *partitions
 
-	inherited limit.Instant // when keys last came here of an owner that died
-	peers     map[int32]*peer
-	sorted    []*peer // by number, so that a run is repeatable
-	away      bool
-	parts     limit.Amount
+	peers  map[int32]*peer
+	sorted []*peer // by number, so that a run is repeatable
+	away   bool
+	parts  limit.Amount
 }
 
 func (v *view) role(partition uint16) role {
@@ -107,6 +106,10 @@ type peer struct {
 	unsaid int    // chunks
 	wantAt limit.Instant
 
+	// Of the partitions that it awaits.
+	wants    uint32        // the serial that it was heard of
+	answerAt limit.Instant // when it is told about them at the earliest
+
 	silent  atomic.Bool   // it has left questions without an answer
 	waiting limit.Instant // since when it does, or 0
 	probeAt limit.Instant // when a silent one is asked again
@@ -134,7 +137,7 @@ func (n *Node) SetPool(now limit.Instant, pool Pool) {
 		n.tag = pool.Tag
 		n.reset()
 	}
-	n.assign(now, old, next, anew)
+	n.assign(old, next, anew)
 	n.await(now, next)
 	n.view.Store(next)
 	n.rescanned = rescanned{}
@@ -158,8 +161,7 @@ func (n *Node) members(pool *Pool) []ring.Member {
 
 // assign finds out what this node is to each partition, and whose books somebody has to
 // be told of anew: a new owner, or a new successor.
-func (n *Node) assign(now limit.Instant, old, next *view, anew bool) {
-	next.inherited = old.inherited
+func (n *Node) assign(old, next *view, anew bool) {
 	n.awaiting.partitions, n.handing = n.awaiting.partitions[:0], n.handing[:0]
 	if next.away {
 		n.leaving = partitions{}
@@ -169,15 +171,11 @@ func (n *Node) assign(now limit.Instant, old, next *view, anew bool) {
 		p := uint16(i)
 		owner, successor := next.table.At(p)
 		was, heir := old.table.At(p)
-		// Of an owner that is gone the copies are at its heir. Nobody can take tokens
-		// from it, so there is nobody to wait for.
+		// Of an owner that is gone the copies are at its heir.
 		inherited := was != self && heir == self && !old.away && !next.reaches(was)
 		switch {
 		case owner == self:
-			if inherited {
-				next.inherited = now
-			}
-			if anew || inherited || old.mine.has(p) {
+			if anew || old.mine.has(p) {
 				next.mine.add(p)
 			} else {
 				n.awaiting.partitions = append(n.awaiting.partitions, p)

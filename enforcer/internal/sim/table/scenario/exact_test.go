@@ -35,6 +35,37 @@ func TestExactIsExactInEveryScenario(t *testing.T) {
 	}
 }
 
+// Two equal halves admit their shares, and when they are one pool again nothing is handed
+// out twice, and nobody is denied who is below his limit.
+func TestExactInTwoHalves(t *testing.T) {
+	if raceEnabled {
+		t.Skip("a minute of one goroutine at a time")
+	}
+	const breaks, heals = 3 * s1, 15 * s1 // long enough that owners have forgotten who asked
+	for _, load := range []float64{.9, 10} {
+		s := Scenario{
+			Name: "two halves", Nodes: 10, Limit: PerSecond(1000), Load: Constant(load), Spread: Uniform(), Duration: 20 * s1,
+			Faults: []Fault{{breaks, func(p *Pool) { p.Cut([]int{0, 1, 2, 3, 4}) }}, {heals, (*Pool).Heal}},
+		}
+		for seed := range uint64(2) {
+			r, err := Run(s, Exact, seed+1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Until all know of it the owner's half has the whole limit, and the other one its own for a while.
+			if over := r.Over(s1, breaks+s1, s.Duration); over > .2 {
+				t.Errorf("%gx, seed %d: %.2f %% of a second's limit too much since all know that there are two", load, seed+1, over)
+			}
+			if under := r.Under(heals, s.Duration); under > .5 {
+				t.Errorf("%gx, seed %d: %.2f %% too little after it has healed", load, seed+1, under)
+			}
+			if part, _, _ := r.Course(breaks, heals); load > 1 && (part < .98 || part > 1.02) {
+				t.Errorf("%gx, seed %d: %.3f of the limit in two halves", load, seed+1, part)
+			}
+		}
+	}
+}
+
 // exactScenarios changes one scenario, ten nodes at ten times a limit of 1000/s.
 func exactScenarios() map[string]func(*Scenario) {
 	return map[string]func(*Scenario){
