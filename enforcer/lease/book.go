@@ -267,17 +267,20 @@ func (b *book) demand(now limit.Instant) float64 {
 }
 
 // sum is what is told of a book: a copy does not need to know who holds what.
-type sum struct{ used, outstanding limit.Amount }
+type sum struct {
+	used, outstanding limit.Amount
+	past              past // of used
+}
 
 func (b *book) sum(now limit.Instant) sum {
 	b.lapse(now)
-	return sum{b.params.Used(b.state, now), b.outstanding}
+	return sum{b.params.Used(b.state, now), b.outstanding, pastOf(b.params, b.state, now)}
 }
 
 // copy makes the book what another node says of it. No lease in it ends before this
 // node owns it: the owner hears of them until then.
 func (b *book) copy(now limit.Instant, s sum) {
-	b.state, b.accounts, b.outstanding = b.params.Debit(decide.State{}, now, s.used), b.accounts[:0], s.outstanding
+	b.state, b.accounts, b.outstanding = s.past.state(b.params, s.used, now), b.accounts[:0], s.outstanding
 	if s.outstanding > 0 {
 		b.accounts = append(b.accounts, account{node: former, granted: uint64(s.outstanding), until: limit.Never})
 	}

@@ -3,6 +3,7 @@ package lease_test
 import (
 	"testing"
 
+	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/internal/sim"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
@@ -60,6 +61,23 @@ func TestAPoolThatChangesKeepsItsCounts(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What slides out of a window does so as before when another node goes on with it.
+func TestASlidingWindowGoesOn(t *testing.T) {
+	sliding, _ := decide.SlidingWindow(1000, sec)
+	p := newPool(t, 1, 10, sliding)
+	p.load(2000, oneKey, p.anywhere)
+	p.world.Run(3 * sec)
+	p.owner(7).leave()
+	begin := p.world.Now()
+	p.world.Run(sec)
+	if got := p.between(begin, p.world.Now(), everybody); got < 800 {
+		t.Errorf("%d tokens were admitted in a second, want nearly 1000", got)
+	}
+	if over := p.over(&p.params); over > 0 {
+		t.Errorf("%d tokens above the limit", over)
 	}
 }
 

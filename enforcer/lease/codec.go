@@ -21,7 +21,8 @@ import (
 //	ask:   kind 1 | key 16 | limit 8 | variant | life, carried, granted, settled,
 //	       returned, refunded, owed, want, least | demand 4 | stamp 4
 //	grant: kind 1 | key 16 | life, granted, gone | stamp 4 | term, deny, retry | left | reset
-//	copy:  kind 1 | key 16 | limit 8 | variant | used, outstanding
+//	copy:  kind 1 | key 16 | limit 8 | variant | used, outstanding | rest, and unless that
+//	       is 0, what slides out of the window in it and in the two sub-windows then
 //	over:  as copy, of a book that the receiver is to own
 //	want:  kind 1 | serial 4 | chunk 2 | count 1, partitions 2 each: who decides on them?
 //	done:  kind 1 | serial 4 | chunk 2: the sender of it does not
@@ -157,7 +158,7 @@ func (r *reader) entry() (e entry) {
 		e.id.Key = r.key()
 		e.grant = r.grant()
 	case kindCopy, kindOver:
-		e.id, e.sum = r.id(), sum{r.amount(), r.amount()}
+		e.id, e.sum = r.id(), r.sum()
 	case kindWant:
 		e.serial, e.chunk = r.uint32(), r.uint16()
 		count := r.bytes(1)[0]
@@ -171,6 +172,20 @@ func (r *reader) entry() (e entry) {
 		r.bad = true
 	}
 	return e
+}
+
+// sum reads what is told of a book: no more slides out of a window than is used in it.
+func (r *reader) sum() sum {
+	s := sum{used: r.amount(), outstanding: r.amount()}
+	if s.past.rest = r.span(); s.past.rest > 0 {
+		left := s.used
+		for i := range s.past.out {
+			s.past.out[i] = r.amount()
+			left -= s.past.out[i]
+		}
+		r.bad = r.bad || left < 0
+	}
+	return s
 }
 
 // ask reads an Ask, in which nothing is gone that was not granted.
@@ -253,7 +268,12 @@ func (w *writer) grant(key limit.Key, g *Grant) {
 
 func (w *writer) book(k kind, id share.ID, s sum) {
 	w.named(k, id)
-	w.uvarints(amount(s.used), amount(s.outstanding))
+	w.uvarints(amount(s.used), amount(s.outstanding), micros(s.past.rest))
+	if micros(s.past.rest) > 0 {
+		for _, out := range s.past.out {
+			w.uvarints(amount(out))
+		}
+	}
 }
 
 // want asks who decides on a chunk of partitions, at most maxChunk.

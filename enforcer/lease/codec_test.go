@@ -58,8 +58,9 @@ func TestTheBytesOnTheWire(t *testing.T) {
 		{"nothing but acknowledgements", frameOf([]uint32{1, 2}), head + "02" + "00000001" + "00000002"},
 		{"a question", frameOf(nil, entry{kind: kindAsk, id: wireID, ask: wireAsk}), head + "00" + "01" + name + "0102ac020405060807" + "01" + "447a0000" + "61626364"},
 		{"an answer", frameOf(nil, entry{kind: kindGrant, id: wireID, grant: wireGrant}), head + "00" + "02" + key + "01ac0209" + "61626364" + "c0843d" + "e807" + "d00f" + "0a" + "b817"},
-		{"a copy", frameOf(nil, entry{kind: kindCopy, id: wireID, sum: sum{5, 300}}), head + "00" + "03" + name + "05ac02"},
-		{"a book for its new owner", frameOf(nil, entry{kind: kindOver, id: wireID, sum: sum{5, 0}}), head + "00" + "04" + name + "0500"},
+		{"a copy", frameOf(nil, entry{kind: kindCopy, id: wireID, sum: sum{used: 5, outstanding: 300}}), head + "00" + "03" + name + "05ac0200"},
+		{"a copy of a sliding window", frameOf(nil, entry{kind: kindCopy, id: wireID, sum: sum{9, 300, past{2 * limit.Millisecond, [subWindows]limit.Amount{1, 2, 3}}}}), head + "00" + "03" + name + "09ac02d00f010203"},
+		{"a book for its new owner", frameOf(nil, entry{kind: kindOver, id: wireID, sum: sum{used: 5}}), head + "00" + "04" + name + "050000"},
 		{"done, and wanted", frameOf(nil, entry{kind: kindDone, serial: 1, chunk: 2}, entry{kind: kindWant, serial: 3, chunk: 4, parts: []uint16{5, 0xffff}}), head + "00" + "05" + "00000001" + "0002" + "06" + "00000003" + "0004" + "02" + "0005ffff"},
 	} {
 		if got := hex.EncodeToString(c.frame); got != c.want {
@@ -98,7 +99,10 @@ func entries(t *rapid.T) []entry {
 				Term: span("term"), Deny: span("deny"), Retry: span("retry"), Left: amount("left"), Reset: span("reset"),
 			}
 		case kindCopy, kindOver:
-			e.sum = sum{amount("used"), amount("outstanding")}
+			e.sum = sum{used: amount("used"), outstanding: amount("outstanding")}
+			if e.sum.past.rest = span("rest"); e.sum.past.rest > 0 {
+				e.sum.past.out = [subWindows]limit.Amount{e.sum.used / 4, e.sum.used / 2, e.sum.used / 8}
+			}
 		case kindWant:
 			e.parts = rapid.SliceOfN(rapid.Uint16(), 1, maxChunk).Draw(t, "partitions")
 			fallthrough
@@ -120,7 +124,7 @@ func TestWhatIsSaidArrives(t *testing.T) {
 		if f.life != 0x0102030405060708 || f.tag != 0x21222324 || f.seq != 0x11121314 {
 			t.Fatalf("the header is %x %x %x", f.life, f.tag, f.seq)
 		}
-		if diff := cmp.Diff(want, append([]entry{}, f.entries...), cmp.AllowUnexported(entry{}, sum{})); diff != "" {
+		if diff := cmp.Diff(want, append([]entry{}, f.entries...), cmp.AllowUnexported(entry{}, sum{}, past{})); diff != "" {
 			t.Fatalf("entries (-sent +received):\n%s", diff)
 		}
 		if diff := cmp.Diff(acks, append([]uint32{}, f.acks...)); diff != "" {
@@ -171,7 +175,7 @@ func TestMalformedFrames(t *testing.T) {
 // What can be read can be written, and read again as the same.
 func FuzzFrame(f *testing.F) {
 	f.Add(frameOf([]uint32{1}, entry{kind: kindAsk, id: wireID, ask: wireAsk}, entry{kind: kindGrant, id: wireID, grant: wireGrant}))
-	f.Add(frameOf(nil, entry{kind: kindCopy, id: wireID, sum: sum{5, 300}}, entry{kind: kindWant, serial: 1, parts: []uint16{1, 2}}, entry{kind: kindDone, serial: 1}))
+	f.Add(frameOf(nil, entry{kind: kindCopy, id: wireID, sum: sum{used: 5, outstanding: 300}}, entry{kind: kindWant, serial: 1, parts: []uint16{1, 2}}, entry{kind: kindDone, serial: 1}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var once, again frame
 		if once.decode(data) != nil {
@@ -180,7 +184,7 @@ func FuzzFrame(f *testing.F) {
 		if err := again.decode(frameOf(once.acks, once.entries...)); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(once.entries, again.entries, cmp.AllowUnexported(entry{}, sum{})); diff != "" {
+		if diff := cmp.Diff(once.entries, again.entries, cmp.AllowUnexported(entry{}, sum{}, past{})); diff != "" {
 			t.Fatalf("entries (-first +second):\n%s", diff)
 		}
 	})
@@ -189,7 +193,7 @@ func FuzzFrame(f *testing.F) {
 // Whatever comes, a node goes on: it grants no more than there is.
 func FuzzReceive(f *testing.F) {
 	f.Add(frameOf([]uint32{1}, entry{kind: kindAsk, id: wireID, ask: wireAsk}, entry{kind: kindGrant, id: wireID, grant: wireGrant}))
-	f.Add(frameOf(nil, entry{kind: kindCopy, id: wireID, sum: sum{5, 300}}, entry{kind: kindOver, id: wireID, sum: sum{maxCount, maxCount}}))
+	f.Add(frameOf(nil, entry{kind: kindCopy, id: wireID, sum: sum{used: 5, outstanding: 300}}, entry{kind: kindOver, id: wireID, sum: sum{used: maxCount, outstanding: maxCount}}))
 	f.Add(frameOf(nil, entry{kind: kindWant, serial: 1, parts: []uint16{1, 2}}, entry{kind: kindDone, serial: 1}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, _ := decide.TokenBucket(10, limit.Second, 20)

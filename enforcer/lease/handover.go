@@ -195,8 +195,12 @@ func (n *Node) copied(now limit.Instant, v *view, from *peer, seq uint32, e *ent
 	case e.kind == kindCopy && role == foreign && !n.leaving.has(partition):
 		b.copy(now, e.sum)
 	default: // of several that tell what they had of it, the one who knows of more is right
-		here := b.sum(now)
-		b.copy(now, sum{max(here.used, e.sum.used), max(here.outstanding, e.sum.outstanding)})
+		more, here := e.sum, b.sum(now)
+		if here.used > more.used {
+			more.used, more.past = here.used, here.past
+		}
+		more.outstanding = max(more.outstanding, here.outstanding)
+		b.copy(now, more)
 	}
 	if e.kind == kindOver && role == foreign { // the sender has another view: it goes on to the owner
 		n.leave(partition)

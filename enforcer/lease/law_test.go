@@ -172,7 +172,9 @@ func (x *exchange) succeed(t *rapid.T) {
 		return
 	}
 	next := &book{params: &x.params}
-	next.copy(x.now, x.book.sum(x.now))
+	told := x.book.sum(x.now)
+	x.pass(t) // it is under way
+	next.copy(x.now, told)
 	x.pass(t) // nobody owns it
 	next.own(x.now)
 	x.owner++
