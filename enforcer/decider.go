@@ -34,6 +34,7 @@ func (d *decider) Decide(req *request.Request, ans *request.Answer) {
 	}
 	w := d.waiters.Get().(*waiter)
 	defer d.waiters.Put(w)
+	w.forget()
 	if !d.engine.DecideOrWait(d.clock.Now(), req, ans, w) {
 		return
 	}
@@ -42,6 +43,7 @@ func (d *decider) Decide(req *request.Request, ans *request.Answer) {
 	for {
 		select {
 		case <-w.woken:
+			w.forget()
 			if !d.engine.DecideOrWait(d.clock.Now(), req, ans, w) {
 				return
 			}
@@ -53,10 +55,19 @@ func (d *decider) Decide(req *request.Request, ans *request.Answer) {
 }
 
 // waiter is one request at a time that waits. It may be woken for one that it was
-// before: that only makes it look once more.
+// before: that only makes it look once more, and ask once more.
 type waiter struct {
 	woken    chan struct{}
 	patience *time.Timer
+}
+
+// forget makes nothing of a call of Wake that has come: it is going to look. Otherwise one
+// that is woken twice asks twice, so that it is woken twice the next time as well.
+func (w *waiter) forget() {
+	select {
+	case <-w.woken:
+	default:
+	}
 }
 
 // Wake implements lease.Waiter.
