@@ -103,7 +103,7 @@ func (e *Enforcer) counts() admin.Counts {
 		},
 		Exact: admin.Exact{
 			Counters: r.Lease.Books, Leases: r.Lease.Leases, Silent: r.Lease.Silent, Waits: r.Lease.Asked,
-			Decided: map[string]uint64{"owner": r.Lease.Here, "lease": r.Lease.Leased, "late": r.Lease.Late, "unreachable": r.Lease.Alone},
+			Decided: map[string]uint64{"owner": r.Lease.Here, "lease": r.Lease.Leased, "late": r.Lease.Late, "unreachable": r.Lease.Alone, "full": r.Lease.Full},
 		},
 		PacketsSent: t.MembershipSent.Frames, PacketsReceived: t.MembershipReceived.Frames,
 		FramesDropped: dropped, FramesPassedOn: r.Gossip.Passed, GossipKeys: len(e.keys.Ring().Keys()),

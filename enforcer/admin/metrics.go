@@ -91,7 +91,7 @@ var (
 	exactKeys   = desc("exact_counters", "Counters of limits with sharing Exact in memory: those that this enforcer keeps, and its copies of others.")
 	exactLeases = desc("exact_leases", "Leases of counters that other enforcers keep.")
 	exactSilent = desc("exact_silent_peers", "Peers that leave questions about their counters without an answer. While this is above 0, onUnreachable of the limits decides.")
-	exactTaken  = desc("exact_decisions_total", "Charges of limits with sharing Exact, by what decided them: owner (this enforcer keeps the counter), lease, late (denied, since the owner did not answer in time) or unreachable (as onUnreachable says).", "by")
+	exactTaken  = desc("exact_decisions_total", "Charges of limits with sharing Exact, by what decided them: owner (this enforcer keeps the counter), lease, late (denied, since the owner did not answer in time), unreachable (as onUnreachable says) or full (denied for want of room to count: raise --max-keys).", "by")
 	exactWaits  = desc("exact_waits_total", "Times that a request waited for the enforcer that keeps its counter.")
 	failures    = desc("expression_errors_total", "Expressions that failed on a request; the request was limited all the same.")
 	peers       = desc("peers", "Peers that have spoken lately.")

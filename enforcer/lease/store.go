@@ -152,12 +152,12 @@ func (sh *shard) lastLeft(now limit.Instant, h *holder) limit.Amount {
 
 // takeHere decides by the book of a counter that this node owns.
 func (n *Node) takeHere(now limit.Instant, sh *shard, c *Charge) {
-	sh.decided.Here++
 	b := n.book(now, sh, c.ID, c.Params)
 	if b == nil {
 		c.noRoom(sh)
 		return
 	}
+	sh.decided.Here++
 	b.own(now)
 	c.Outcome = Denied
 	if b.take(now, c.Cost) {
