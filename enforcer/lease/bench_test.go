@@ -1,6 +1,7 @@
 package lease_test
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
 	"testing"
@@ -43,6 +44,27 @@ func BenchmarkTake(b *testing.B) {
 					m.node.Undo(now, &charge)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkAtRest measures what a node costs that nobody asks, by the counters that it
+// remembers: as a part of a core, when it is called as often as it wants to be.
+func BenchmarkAtRest(b *testing.B) {
+	for _, counters := range []int{100, 10_000, 100_000} {
+		b.Run(fmt.Sprint(counters), func(b *testing.B) {
+			p := newPool(b, 1, 1, bucket(1, limit.Hour, 100))
+			m := p.nodes[0]
+			for k := range uint64(counters) {
+				m.request(k, 1)
+			}
+			p.world.Run(sec)
+			now, rested := m.sim.Now(), limit.Span(0)
+			for b.Loop() {
+				next := m.node.Tick(now, p.world.Outbox(m.name))
+				now, rested = now.Add(next), rested+next
+			}
+			b.ReportMetric(100*float64(b.Elapsed())/float64(rested.Duration()), "%core")
 		})
 	}
 }

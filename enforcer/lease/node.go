@@ -19,9 +19,6 @@ const (
 
 	// promptFor is how long after a question more of them are expected.
 	promptFor = 5 * limit.Millisecond
-
-	// sweepTicks is in how many Ticks every counter is looked at once.
-	sweepTicks = 20
 )
 
 // ErrStranger says that the sender is not in the pool, or it is another life of it than the one
@@ -90,8 +87,7 @@ type Node struct {
 	apart atomic.Bool // counters are decided without their owners
 
 	askedAt limit.Instant // when requests last waited for an answer of this node, or for one to it
-	cleanAt limit.Instant
-	busy    bool
+	sweeper sweeper
 	in      frame
 	stats   Stats
 }
@@ -139,7 +135,7 @@ func (n *Node) reset() {
 		sh := &n.shards[i]
 		sh.mu.Lock()
 		sh.holders.each(0, len(sh.holders.keys), func(h *holder) { h.wake() })
-		sh.books, sh.holders, sh.asking, sh.telling = table[book]{}, table[holder]{}, nil, nil
+		sh.books, sh.holders, sh.lists = table[book]{}, table[holder]{}, lists{}
 		sh.mu.Unlock()
 	}
 }
@@ -161,6 +157,7 @@ func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
 	n.tell(now, v, out)
 	n.hand(now, v)
 	n.want(now, v, out)
+	n.sweep(now, v)
 	next = Idle
 	for _, p := range v.sorted {
 		n.send(p, out)
@@ -173,7 +170,7 @@ func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
 			next = Interval
 		}
 	}
-	if n.clean(now, v) || !n.rescanned.done || len(n.handing)+len(n.awaiting.partitions) > 0 {
+	if n.sweeper.anew > 0 || !n.rescanned.done || len(n.handing)+len(n.awaiting.partitions) > 0 {
 		next = Interval
 	}
 	return next

@@ -1,14 +1,9 @@
 package lease
 
 import (
-	"slices"
-
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/ring"
 )
-
-// accountRest is how long an owner remembers a node that has nothing of a book.
-const accountRest = 10 * Term
 
 // Owner returns who owns a key to the node's knowledge; empty while nobody does. It may
 // be called from any number of goroutines.
@@ -146,66 +141,8 @@ func (n *Node) granted(now limit.Instant, e *entry) {
 	defer sh.mu.Unlock()
 	if h := sh.holders.find(e.id.Key); h != nil {
 		h.hear(now, &e.grant)
+		sh.holds(h)
 	}
-}
-
-// clean goes through a part of the counters: it forgets those that say nothing, and
-// has given back what nobody uses. It says whether anything is under way.
-func (n *Node) clean(now limit.Instant, v *view) (busy bool) {
-	if now < n.cleanAt {
-		return n.busy
-	}
-	n.cleanAt, n.busy = now.Add(Interval), false
-	counters := 0
-	for i := range n.shards {
-		sh := &n.shards[i]
-		sh.mu.Lock()
-		sh.cleanHolders = sh.holders.each(sh.cleanHolders, len(sh.holders.keys)/sweepTicks+1, func(h *holder) { n.cleanHolder(now, v, sh, h) })
-		sh.cleanBooks = sh.books.each(sh.cleanBooks, len(sh.books.keys)/sweepTicks+1, func(b *book) { n.cleanBook(now, v, sh, b) })
-		counters += sh.books.len() + sh.holders.len()
-		sh.mu.Unlock()
-	}
-	n.busy = counters > 0
-	return n.busy
-}
-
-func (n *Node) cleanHolder(now limit.Instant, v *view, sh *shard, h *holder) {
-	p := ring.Partition(h.id.Key)
-	owner, _ := v.table.At(p)
-	switch {
-	case v.role(p) == mine: // what it holds was counted as used when the book came
-		h.lapse(now)
-		if b := n.book(now, sh, h.id, h.params); b != nil && h.held()+h.alone.owed(now) > 0 {
-			b.release(former, uint64(h.held()))
-			b.debit(now, uint64(h.alone.owed(now)))
-			n.changed(sh, b)
-		}
-		h.wake()
-		sh.holders.remove(h.id.Key)
-	case h.idle(now):
-		sh.holders.remove(h.id.Key)
-	case v.away || v.peers[owner] == nil:
-	case h.owner != owner, h.held() > 0 && h.deserted(now), h.alone.begun():
-		h.move(now, owner, &n.lives)
-		h.dirty = true
-		n.asks(sh, h)
-	}
-}
-
-func (n *Node) cleanBook(now limit.Instant, v *view, sh *shard, b *book) {
-	p := ring.Partition(b.id.Key)
-	_, successor := v.table.At(p)
-	kept := v.role(p) != foreign || n.leaving.has(p) || successor == self || v.away
-	if v.role(p) == mine {
-		b.own(now)
-	}
-	if b.idle(now) || !kept {
-		sh.books.remove(b.id.Key)
-		return
-	}
-	b.accounts = slices.DeleteFunc(b.accounts, func(a account) bool {
-		return a.outstanding() == 0 && now.Sub(a.heardAt) > accountRest
-	})
 }
 
 // Active calls f for each counter that this node owns, with the id of its limit.

@@ -50,14 +50,18 @@ type shard struct {
 	mu      sync.Mutex
 	books   table[book]
 	holders table[holder]
-	asking  []limit.Key // holders whose owner is to be asked, or has not answered
-	telling []limit.Key // books that somebody is to be told of
-	busy    atomic.Bool // there are such
+	lists
+	busy    atomic.Bool // there is something in asking or telling
 	decided Decided
 
-	cleanBooks, cleanHolders int // where clean goes on
-
 	_ [64]byte
+}
+
+// lists are counters that something is to be done with.
+type lists struct {
+	asking  []limit.Key // holders whose owner is to be asked, or has not answered
+	telling []limit.Key // books that somebody is to be told of
+	holding []limit.Key // holders that have tokens, or do without their owner
 }
 
 // Take asks one counter for tokens. Where the owner has to be asked first the outcome
@@ -86,6 +90,7 @@ func (n *Node) Take(now limit.Instant, c *Charge, w Waiter) {
 		sh.decided.Alone++
 		n.apart.Store(true)
 		c.takeAlone(now, sh, h, v.parts)
+		sh.holds(h)
 	} else {
 		c.take(now, h, w, &sh.decided)
 	}

@@ -9,6 +9,9 @@ type table[T any] struct {
 	keys   []limit.Key // zero where a slot is free
 	values []T
 	free   []uint32
+
+	made  int // since the last sweep
+	swept int // where the next one goes on
 }
 
 func (t *table[T]) len() int { return len(t.index) }
@@ -33,6 +36,7 @@ func (t *table[T]) add(k limit.Key) *T {
 		t.keys, t.values = append(t.keys, limit.Key{}), append(t.values, *new(T))
 	}
 	t.index[k], t.keys[slot] = slot, k
+	t.made++
 	return &t.values[slot]
 }
 

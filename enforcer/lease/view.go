@@ -140,7 +140,7 @@ func (n *Node) SetPool(now limit.Instant, pool Pool) {
 	n.assign(old, next, anew)
 	n.await(now, next)
 	n.view.Store(next)
-	n.rescanned = rescanned{}
+	n.rescanned, n.sweeper.anew = rescanned{}, shards
 	n.arrive(now)
 }
 
