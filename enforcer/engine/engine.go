@@ -53,8 +53,8 @@ type Options struct {
 	// not block, and must not call the Engine.
 	Wake func()
 
-	// Hurry is called when a request waits for another node's answer, and is otherwise
-	// as Wake.
+	// Hurry is called when a request waits for another node's answer: Flush asks it.
+	// Otherwise it is as Wake.
 	Hurry func()
 }
 
@@ -185,6 +185,16 @@ func (e *Engine) Receive(now limit.Instant, from string, frame []byte, out gossi
 	err := e.gossip.Receive(now, from, frame, out)
 	e.standLocked(now)
 	return err
+}
+
+// Flush sends what somebody waits for: a driver calls it when it has given the Engine all
+// frames that there were, and after Hurry. Tick does it too.
+func (e *Engine) Flush(now limit.Instant, out gossip.Outbox) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.leases {
+		e.lease.Flush(now, out)
+	}
 }
 
 // Joined says whether the node has policies and the counts of its peers, or has

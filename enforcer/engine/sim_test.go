@@ -57,8 +57,9 @@ func (p *pool) boot(i int) {
 		return e.Tick(p.Now(), out)
 	}
 	e, err := engine.New(engine.Options{
-		Wake: func() { p.At(p.Now(), func() { tick() }) },
-		Node: nameOf(i), MaxKeys: 10_000,
+		Wake:  func() { p.At(p.Now(), func() { tick() }) },
+		Hurry: func() { p.At(p.Now(), func() { e.Flush(p.Now(), out) }) },
+		Node:  nameOf(i), MaxKeys: 10_000,
 		Seed: match.Seed{0: byte(i), 15: p.boots}, Born: p.Now(),
 	})
 	if err != nil {
@@ -71,6 +72,7 @@ func (p *pool) boot(i int) {
 		if err := e.Receive(p.Now(), from, frame, out); err != nil && !errors.Is(err, lease.ErrStranger) {
 			p.t.Errorf("node %d: %v", i, err)
 		}
+		e.Flush(p.Now(), out)
 	})
 	e.SetView(p.Now(), p.view(i))
 	e.SetPolicy(p.Now(), p.snapshot)

@@ -149,6 +149,7 @@ func (n *Node) confess(v *view, to int32) (any bool) {
 			if h.alone.begun() && owner == to {
 				any, h.dirty, h.tries = true, true, 0
 				n.asks(sh, h)
+				n.asksAtOnce(sh, h)
 			}
 		})
 		sh.mu.Unlock()

@@ -206,6 +206,7 @@ func FuzzReceive(f *testing.F) {
 		n.Tick(now.Add(2*awaitMost), void{})
 		now = now.Add(2 * awaitMost)
 		_ = n.Receive(now, "b", data, void{}) // it may be malformed
+		n.Flush(now, void{})
 		admitted := limit.Amount(0)
 		for i := range uint64(50) {
 			c := Charge{ID: wireID, Params: &p, Cost: 1, OnUnreachable: Deny}

@@ -55,6 +55,7 @@ func TestRequestsBesideTheDriver(t *testing.T) {
 						t.Error(err)
 					}
 				}
+				n.Flush(at, &wires[i])
 			}
 		}
 	}

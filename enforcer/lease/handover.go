@@ -8,9 +8,6 @@ import (
 )
 
 const (
-	// tellEvery is how long a book may have changed before its successor is told.
-	tellEvery = 5 * limit.Millisecond
-
 	// flightTime is when a frame is lost that has not been acknowledged, and
 	// maxFlights how many to one peer may be under way.
 	flightTime = 25 * limit.Millisecond
@@ -83,7 +80,7 @@ func (n *Node) tell(now limit.Instant, v *view, out Outbox) {
 func (n *Node) tellOne(now limit.Instant, v *view, b *book, out Outbox) bool {
 	partition := ring.Partition(b.id.Key)
 	owner, successor := v.table.At(partition)
-	k, to, rest := kindCopy, v.peers[successor], tellEvery
+	k, to, rest := kindCopy, v.peers[successor], limit.Span(0)
 	if n.leaving.has(partition) {
 		k, to, rest = kindOver, v.peers[owner], flightTime
 	}

@@ -43,6 +43,7 @@ type holder struct {
 	told    uint64        // of settled
 	dirty   bool          // it is to be asked
 	queued  bool          // in shard.asking
+	urgent  bool          // in shard.urgent
 	holding bool          // in shard.holding
 
 	// While no owner can be reached: what is admitted, in a bucket of the node's own.

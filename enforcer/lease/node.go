@@ -3,6 +3,7 @@ package lease
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"sync/atomic"
 
 	"github.com/sluice-dev/sluice/enforcer/decide"
@@ -47,13 +48,13 @@ type Options struct {
 	// each.
 	MaxKeys int
 
-	// Wake is called when Take gave the node something to tell: Tick need not wait
-	// for its time. It runs under a lock: it must not block, and must not call the
-	// Node. Nil calls nobody.
+	// Wake is called when Take or SetPool gave the node something to do, and Tick has said
+	// that it need not be called for longer than Interval: it should be now. Wake may run
+	// under a lock: it must not block, and must not call the Node. Nil calls nobody.
 	Wake func()
 
-	// Hurry is called when a request waits for an owner's answer; otherwise it is as
-	// Wake.
+	// Hurry is called when a request waits for a question that Flush sends; otherwise it
+	// is as Wake.
 	Hurry func()
 }
 
@@ -68,7 +69,8 @@ type Node struct {
 	perShard int
 	shards   [shards]shard
 	lives    atomic.Uint32 // of leases, so far
-	woken    atomic.Bool   // wake was called, and Tick not yet
+	woken    atomic.Bool   // Tick is called within Interval
+	urgent   atomic.Uint64 // shards, by bit, in which a request waits for a question
 	view     atomic.Pointer[view]
 
 	byAddr map[string]*peer
@@ -87,6 +89,8 @@ type Node struct {
 	apart atomic.Bool // counters are decided without their owners
 
 	askedAt limit.Instant // when requests last waited for an answer of this node, or for one to it
+	roundAt limit.Instant // when the next round is
+	filling []*peer       // those for whom there is a frame, or an acknowledgement, since the last Flush
 	sweeper sweeper
 	in      frame
 	stats   Stats
@@ -146,13 +150,26 @@ func (n *Node) reset() {
 func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
 	n.woken.Store(false)
 	n.arrive(now)
-	v := n.view.Load()
+	n.reply(now, out)
+	if next = n.roundAt.Sub(now); next < Interval/8 { // or else it would be called for that
+		next = n.round(now, n.view.Load(), out)
+	}
+	n.Flush(now, out)
+	if next <= Interval {
+		n.woken.Store(true)
+	}
+	return next
+}
+
+// round does what nobody waits for. It comes once an Interval at most, so that there
+// is more than one thing to say in a frame.
+func (n *Node) round(now limit.Instant, v *view, out Outbox) (next limit.Span) {
+	n.roundAt = now.Add(Interval)
 	n.look(now, v)
 	for _, p := range v.sorted {
 		n.overdue(now, p)
 	}
 	n.rescan()
-	n.reply(now, out)
 	n.ask(now, v, out)
 	n.tell(now, v, out)
 	n.hand(now, v)
@@ -176,7 +193,24 @@ func (n *Node) Tick(now limit.Instant, out Outbox) (next limit.Span) {
 	return next
 }
 
-// Receive takes a frame from a peer.
+// Flush sends what somebody waits for: questions of requests, and answers to those of
+// others. A driver calls it after Hurry, and when it has given the node all the frames
+// that there were; so what came together leaves together, and nothing waits.
+func (n *Node) Flush(now limit.Instant, out Outbox) {
+	v := n.view.Load()
+	for set := n.urgent.Swap(0); set != 0; set &= set - 1 {
+		n.askUrgent(now, v, &n.shards[bits.TrailingZeros64(set)], out)
+	}
+	rests := !n.woken.Load() // or else a round comes soon, which acknowledges
+	for _, p := range n.filling {
+		if p.out.entries > 0 || rests {
+			n.send(p, out)
+		}
+	}
+	n.filling = n.filling[:0]
+}
+
+// Receive takes a frame from a peer. What there is to answer leaves with Flush.
 func (n *Node) Receive(now limit.Instant, from string, data []byte, out Outbox) error {
 	n.stats.Frames++
 	p := n.byAddr[from]
@@ -220,11 +254,7 @@ func (n *Node) Receive(now limit.Instant, from string, data []byte, out Outbox) 
 	n.reply(now, out)
 	if keep && len(p.acks) < maxAcks {
 		p.acks = append(p.acks, f.seq)
-	}
-	for _, q := range v.sorted {
-		if q.out.entries > 0 {
-			n.send(q, out)
-		}
+		n.filling = append(n.filling, p)
 	}
 	return nil
 }
@@ -243,6 +273,7 @@ func (n *Node) room(p *peer, out Outbox) *writer {
 		n.send(p, out)
 	}
 	if p.out.entries == 0 {
+		n.filling = append(n.filling, p)
 		p.out.begin(n.life, n.tag, p.acks)
 		p.acks = p.acks[:0]
 	}

@@ -33,7 +33,20 @@ func (n *Node) Lent(now limit.Instant, k limit.Key) limit.Amount {
 	return b.outstanding
 }
 
-// ask asks owners what their counters' requests wait for.
+// askUrgent asks owners what requests of a shard wait for.
+func (n *Node) askUrgent(now limit.Instant, v *view, sh *shard, out Outbox) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for _, k := range sh.urgent {
+		if h := sh.holders.find(k); h != nil {
+			h.urgent = false
+			n.askOne(now, v, h, out)
+		}
+	}
+	sh.urgent = sh.urgent[:0]
+}
+
+// ask asks owners what they are to be asked, or asked again.
 func (n *Node) ask(now limit.Instant, v *view, out Outbox) {
 	for i := range n.shards {
 		sh := &n.shards[i]

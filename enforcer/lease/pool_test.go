@@ -50,6 +50,7 @@ type member struct {
 	up      bool
 	ready   bool // it knows the pool, and so gets requests
 	leaving bool
+	woken   int // how often
 	side    int // of a split
 }
 
@@ -73,8 +74,14 @@ func (p *pool) join() *member {
 	p.life++
 	m := &member{pool: p, name: fmt.Sprint("node-", len(p.nodes)), number: int32(len(p.nodes) + 1), life: p.life, up: true}
 	m.sim = p.world.Node(m.name)
-	woken, next := false, uint64(0)
+	woken, hurried, next := false, false, uint64(0)
 	out := p.world.Outbox(m.name)
+	hurry := func() {
+		if !hurried {
+			hurried = true
+			m.sim.After(ms/50, func() { hurried = false; m.node.Flush(m.sim.Now(), out) })
+		}
+	}
 	var tick func()
 	tick = func() {
 		woken = false
@@ -91,17 +98,20 @@ func (p *pool) join() *member {
 		Name: limit.NodeID(m.name), Life: m.life, MaxKeys: p.keys,
 		Params: func(limit.Instant, uint64, uint16) *decide.Params { return &p.params },
 		Wake: func() {
+			m.woken++
 			if !woken {
 				woken = true
 				m.sim.After(ms/20, tick)
 			}
 		},
+		Hurry: hurry,
 	})
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.world.Attach(m.name, func(from string, frame []byte) {
 		_ = m.node.Receive(m.sim.Now(), from, frame, out) // a stranger's is refused
+		hurry()
 	})
 	m.sim.After(0, tick)
 	p.nodes = append(p.nodes, m)

@@ -59,6 +59,7 @@ type shard struct {
 
 // lists are counters that something is to be done with.
 type lists struct {
+	urgent  []limit.Key // holders whose owner is to be asked by the next Flush
 	asking  []limit.Key // holders whose owner is to be asked, or has not answered
 	telling []limit.Key // books that somebody is to be told of
 	holding []limit.Key // holders that have tokens, or do without their owner
@@ -97,8 +98,8 @@ func (n *Node) Take(now limit.Instant, c *Charge, w Waiter) {
 	if h.due(now, v.parts) || h.owes(v.parts) {
 		n.asks(sh, h)
 	}
-	if c.Outcome == Pending && n.hurry != nil {
-		n.hurry()
+	if c.Outcome == Pending {
+		n.asksAtOnce(sh, h)
 	}
 }
 
@@ -223,7 +224,10 @@ func (n *Node) Undo(now limit.Instant, c *Charge) {
 	c.from = nowhere
 }
 
-func (n *Node) shardOf(k limit.Key) *shard { return &n.shards[k.Hi>>(64-6)] }
+// shardOf returns the number of a counter's shard.
+func shardOf(k limit.Key) int { return int(k.Hi >> (64 - 6)) }
+
+func (n *Node) shardOf(k limit.Key) *shard { return &n.shards[shardOf(k)] }
 
 // book returns the book of a counter, and makes it if need be; nil when there is no
 // room.
@@ -273,7 +277,21 @@ func (n *Node) holder(sh *shard, c *Charge) *holder {
 	return h
 }
 
-// asks has the owner of a counter asked at the next Tick.
+// asksAtOnce has the owner of a counter asked by the next Flush, unless it is asked
+// already.
+func (n *Node) asksAtOnce(sh *shard, h *holder) {
+	if h.urgent || h.tries > 0 {
+		return
+	}
+	h.urgent = true
+	sh.urgent = append(sh.urgent, h.id.Key)
+	n.urgent.Or(1 << shardOf(h.id.Key))
+	if n.hurry != nil {
+		n.hurry()
+	}
+}
+
+// asks has the owner of a counter asked in the next round, and again until it answers.
 func (n *Node) asks(sh *shard, h *holder) {
 	if !h.queued {
 		h.queued = true
@@ -282,7 +300,7 @@ func (n *Node) asks(sh *shard, h *holder) {
 	}
 }
 
-// changed has the successor of a counter told at the next Tick.
+// changed has the successor of a counter told in the next round.
 func (n *Node) changed(sh *shard, b *book) {
 	if b.changed && !b.queued {
 		b.queued = true
@@ -294,7 +312,12 @@ func (n *Node) changed(sh *shard, b *book) {
 // work notes that there is something to do for a shard.
 func (n *Node) work(sh *shard) {
 	sh.busy.Store(true)
-	if n.wake != nil && !n.woken.Swap(true) {
+	n.soon()
+}
+
+// soon has the driver call Tick, unless it does within Interval.
+func (n *Node) soon() {
+	if n.wake != nil && !n.woken.Load() && !n.woken.Swap(true) {
 		n.wake()
 	}
 }

@@ -142,6 +142,9 @@ func (n *Node) SetPool(now limit.Instant, pool Pool) {
 	n.view.Store(next)
 	n.rescanned, n.sweeper.anew = rescanned{}, shards
 	n.arrive(now)
+	if len(next.sorted) > 0 { // there may be somebody to tell
+		n.soon()
+	}
 }
 
 // members returns who may own counters. One that is not reached keeps its place, and

@@ -98,6 +98,8 @@ func (s *stamped) Receive(_ limit.Instant, _ string, frame []byte, _ gossip.Outb
 	return nil
 }
 
+func (*stamped) Flush(limit.Instant, gossip.Outbox) {}
+
 // BenchmarkOneWay measures how long a frame takes from a Tick to the peer's
 // Receive, by the number of peers that send to the one that measures, and the time
 // between their ticks. The oversleep is what a timer of 1 ms is late at the same

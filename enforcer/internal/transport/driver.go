@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/sluice-dev/sluice/enforcer/gossip"
@@ -32,6 +33,8 @@ const (
 // So when a frame has come the driver does not wait for the next one, but looks
 // after gossip.Urgent, when its peers' frames are all there; only after that time
 // without frames, or when somebody waits for their answers, it waits for one again.
+// Then it lets everybody else go first who is ready to run: what they have to say, and
+// what comes meanwhile, leaves in the same frames. Where nobody is, nothing waits.
 type driver struct {
 	*Transport
 	linking context.Context // of links
@@ -63,6 +66,7 @@ func (d *driver) drive(ctx context.Context) error {
 	defer context.AfterFunc(ctx, d.nudge)()
 	defer d.timer.Stop()
 	for ctx.Err() == nil {
+		runtime.Gosched()
 		d.work()
 		err := d.drain()
 		if err == nil {
@@ -134,11 +138,16 @@ func (d *driver) read() error {
 
 // tick ticks when it is time to, and when the node was given a frame that it may
 // have become busy by: it has not known of it when it said when to call it again.
+// Otherwise it has the node say what somebody waits for.
 func (d *driver) tick() {
 	now := time.Now()
 	left := d.due.Sub(now)
 	asked := d.heard && left > gossip.Interval.Duration()
+	hurried := d.hurried.Swap(false)
 	if left > 0 && !asked && d.rest.Load() != woken {
+		if hurried || d.heard {
+			d.opts.Node.Flush(d.opts.Now(), d)
+		}
 		return
 	}
 	// Before Tick: whoever gives the node something to say that this Tick does not

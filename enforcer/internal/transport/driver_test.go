@@ -63,6 +63,29 @@ func TestFramesDoNotHastenATickThatIsNear(t *testing.T) {
 	}
 }
 
+// What somebody waits for is said after every Hurry, and after frames, without a tick.
+func TestWhatIsWaitedForIsSaidBetweenTicks(t *testing.T) {
+	a, b := says().every(gossip.Interval), says(8).every(gossip.Interval)
+	ta, tb := run(t, a), run(t, b)
+	for range 60 {
+		before := a.flushed()
+		ta.Hurry()
+		eventually(t, "flushed, though it may tick instead", func() bool { ta.Hurry(); return a.flushed() > before })
+	}
+	introduce(ta, tb)
+	before := a.flushed()
+	eventually(t, "flushed after frames", func() bool { return a.flushed() > before+10 })
+
+	idle := says().every(never)
+	ti := run(t, idle)
+	eventually(t, "the first tick", func() bool { return idle.ticked() == 1 })
+	ti.Hurry()
+	eventually(t, "flushed", func() bool { return idle.flushed() == 1 })
+	if got := idle.ticked(); got != 1 {
+		t.Errorf("%d ticks after Hurry, want none but the first", got)
+	}
+}
+
 // Wake is called for every request, at the same time as anything else.
 func TestNoWakeIsLost(t *testing.T) {
 	for _, span := range []limit.Span{never, gossip.Idle, gossip.Interval, gossip.Urgent} {

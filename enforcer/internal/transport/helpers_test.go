@@ -40,6 +40,7 @@ type node struct {
 	peers   []string
 	heard   map[string]map[uint64]int // by sender and number: the frame's size
 	count   int                       // frames that were heard
+	flushes int
 	refused error
 }
 
@@ -83,6 +84,19 @@ func (n *node) Receive(_ limit.Instant, from string, frame []byte, _ gossip.Outb
 		}
 	}
 	return n.refused
+}
+
+func (n *node) Flush(limit.Instant, gossip.Outbox) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.flushes++
+}
+
+// flushed returns how often the node was flushed.
+func (n *node) flushed() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.flushes
 }
 
 // meet replaces the list of those that the node sends to.

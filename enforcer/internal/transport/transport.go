@@ -54,8 +54,12 @@ type Node interface {
 	// Transport.Wake is called first. Sooner does no harm, and happens.
 	Tick(now limit.Instant, out gossip.Outbox) (next limit.Span)
 
-	// Receive takes a frame, and sends what it has to answer.
+	// Receive takes a frame. What it has to answer may wait for Flush.
 	Receive(now limit.Instant, from string, frame []byte, out gossip.Outbox) error
+
+	// Flush sends what somebody waits for. It is called when all frames that there were
+	// have been received, and after Transport.Hurry; Tick does it too.
+	Flush(now limit.Instant, out gossip.Outbox)
 }
 
 // Options configure a Transport. Listen, Node, Now and Log are required.
@@ -90,8 +94,9 @@ type Transport struct {
 	wake    chan struct{}
 	ended   chan struct{} // closed when the driver has ended
 
-	list atomic.Pointer[[]string] // of peers, until the driver takes it
-	rest atomic.Int32             // ticksSoon, resting or woken
+	list    atomic.Pointer[[]string] // of peers, until the driver takes it
+	rest    atomic.Int32             // ticksSoon, resting or woken
+	hurried atomic.Bool              // Hurry was called, and the node has not spoken since
 
 	streams    sync.WaitGroup // goroutines of streams
 	handshakes chan struct{}  // has room for those that may go on at a time
@@ -178,10 +183,10 @@ func (t *Transport) Wake() {
 	}
 }
 
-// Hurry tells that somebody waits for what the node has to say: it ticks at once.
+// Hurry tells that somebody waits for what the node has to say: it says so at once.
 // Otherwise it is as Wake.
 func (t *Transport) Hurry() {
-	if t.rest.Swap(woken) != woken {
+	if !t.hurried.Load() && !t.hurried.Swap(true) {
 		t.nudge()
 	}
 }

@@ -120,6 +120,7 @@ func (n *engineNode) Tick(now limit.Instant) limit.Span { return n.engine.Tick(n
 
 func (n *engineNode) Receive(now limit.Instant, from string, frame []byte) error {
 	err := n.engine.Receive(now, from, frame, n.out)
+	n.engine.Flush(now, n.out)
 	if errors.Is(err, gossip.ErrStranger) {
 		return nil // it knows this node before this node knows it
 	}
