@@ -21,6 +21,7 @@ type book struct {
 	outstanding limit.Amount
 
 	here    meter // what is asked for at the owner itself
+	turn    turn  // of that
 	usedAt  limit.Instant
 	cameAt  limit.Instant // here, from another node or out of nothing
 	copied  bool          // it is another node's
@@ -77,7 +78,7 @@ func (b *book) take(now limit.Instant, cost limit.Amount) bool {
 	b.lapse(now)
 	b.here.count(now, max(0, cost))
 	b.usedAt = now
-	if max(1, cost) > b.left(now) && cost >= 0 {
+	if left := b.left(now); cost >= 0 && (max(1, cost) > left || !b.turns(now, left, cost)) {
 		return false
 	}
 	b.move(now, cost)
@@ -188,14 +189,16 @@ func (b *book) hear(now limit.Instant, node int32, k *Ask) (g Grant, ok bool) {
 		a.owed += owed
 		b.debit(now, owed)
 	}
+	passed := now.Sub(a.heardAt)
 	a.demand, a.heardAt, b.usedAt = k.Demand, now, now
 	a.until = max(a.until, min(now.Add(Term), b.params.WindowEnd(now)))
-	return b.grant(now, a, k), true
+	return b.grant(now, passed, a, k), true
 }
 
 // grant gives a node what its requests wait for, as far as there is room, and ahead
-// what it will be asked for until it asks again, as far as others leave it.
-func (b *book) grant(now limit.Instant, a *account, k *Ask) Grant {
+// what it will be asked for until it asks again, as far as others leave it. So much time
+// has passed since it asked before.
+func (b *book) grant(now limit.Instant, passed limit.Span, a *account, k *Ask) Grant {
 	flying := limit.Amount(less(a.granted, k.Granted)) // granted, and not heard of yet
 	need := max(0, k.Want-flying)
 	free, given := b.left(now), limit.Amount(0)
@@ -209,7 +212,11 @@ func (b *book) grant(now limit.Instant, a *account, k *Ask) Grant {
 	spare := free - given
 	coming := tokens(k.Demand, span)
 	if ahead := coming - float64(b.rest(a, k)+given-need); ahead > 0 && coming >= 1 && spare > 0 && !unmet {
-		part := min(ahead, float64(spare)*k.Demand/all) + a.credit
+		part := float64(spare) * k.Demand / all
+		if b.scarce(spare, all) { // a part of what comes in, as it is at the owner
+			part = tokens(perSecond(b.params)*k.Demand/all, min(passed, 2*span))
+		}
+		part = min(ahead, part) + a.credit
 		whole := min(limit.Amount(part), spare)
 		a.credit = min(part-float64(whole), 1)
 		given, spare = given+whole, spare-whole
@@ -225,7 +232,7 @@ func (b *book) grant(now limit.Instant, a *account, k *Ask) Grant {
 	g := Grant{
 		Life: a.life, Granted: a.granted, Gone: a.gone(), Stamp: k.Stamp, Term: a.until.Sub(now),
 		Left: max(0, b.left(now)), Reset: r.ResetAfter,
-		Retry: b.params.RetryAfter(told, now, min(max(1, k.Least-flying), b.params.Burst())),
+		Retry: b.retryAfter(now, min(max(1, k.Least-flying), b.params.Burst())),
 	}
 	if unmet {
 		g.Deny = min(g.Retry, maxDeny)
@@ -236,6 +243,16 @@ func (b *book) grant(now limit.Instant, a *account, k *Ask) Grant {
 		g.Deny = Term / 2
 	}
 	return g
+}
+
+// retryAfter is when a denied request is to come again. What is lent may come back at the
+// end of the leases, however long it takes until something comes in.
+func (b *book) retryAfter(now limit.Instant, cost limit.Amount) limit.Span {
+	retry := b.params.RetryAfter(b.told(now), now, cost)
+	if b.outstanding > 0 && max(1, cost) <= b.left(now).Add(b.outstanding) {
+		retry = min(retry, Term)
+	}
+	return max(retry, limit.Millisecond)
 }
 
 // rest returns what a node holds, or will when all has arrived that was granted,
@@ -256,14 +273,18 @@ func (b *book) sufficient(all float64) bool {
 
 // demand returns what all nodes are asked for, in tokens a second.
 func (b *book) demand(now limit.Instant) float64 {
-	sum := b.here.rate(now)
+	return max(b.here.rate(now)+b.elsewhere(now), math.SmallestNonzeroFloat32)
+}
+
+// elsewhere returns what other nodes are asked for.
+func (b *book) elsewhere(now limit.Instant) (sum float64) {
 	busy := 2*askEvery(b.params) + 2*minAsk // who is, asks more often
 	for i := range b.accounts {
 		if a := &b.accounts[i]; now.Sub(a.heardAt) < busy {
 			sum += a.demand
 		}
 	}
-	return max(sum, math.SmallestNonzeroFloat32)
+	return sum
 }
 
 // sum is what is told of a book: a copy does not need to know who holds what.

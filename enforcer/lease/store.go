@@ -169,9 +169,8 @@ func (n *Node) takeHere(now limit.Instant, sh *shard, c *Charge) {
 	if b.take(now, c.Cost) {
 		c.Outcome, c.from = Admitted, inBook
 	}
-	told := b.told(now)
-	if c.Reading = c.Params.Describe(told, now); c.Outcome == Denied {
-		c.Reading.RetryAfter = c.Params.RetryAfter(told, now, c.Cost)
+	if c.Reading = c.Params.Describe(b.told(now), now); c.Outcome == Denied {
+		c.Reading.RetryAfter = b.retryAfter(now, c.Cost)
 	}
 	n.changed(sh, b)
 }
@@ -184,7 +183,8 @@ func (n *Node) Look(now limit.Instant, c *Charge) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	free, told := c.Params.Burst(), decide.State{}
-	if b := sh.books.find(c.ID.Key); b != nil {
+	b := sh.books.find(c.ID.Key)
+	if b != nil {
 		b.rescale(now, c.Params)
 		free, told = b.left(now), b.told(now)
 	} else if h := sh.holders.find(c.ID.Key); h != nil && now < h.resetAt {
@@ -194,7 +194,9 @@ func (n *Node) Look(now limit.Instant, c *Charge) {
 	}
 	if max(1, c.Cost) > free && c.Cost >= 0 {
 		c.Outcome, c.Reading = Denied, c.Params.Describe(told, now)
-		c.Reading.RetryAfter = c.Params.RetryAfter(told, now, c.Cost)
+		if c.Reading.RetryAfter = c.Params.RetryAfter(told, now, c.Cost); b != nil {
+			c.Reading.RetryAfter = b.retryAfter(now, c.Cost)
+		}
 		return
 	}
 	c.Outcome, c.Reading = Admitted, c.Params.Describe(c.Params.Move(told, now, c.Cost), now)

@@ -56,7 +56,7 @@ func TestExactInTwoHalves(t *testing.T) {
 			if over := r.Over(s1, breaks+s1, s.Duration); over > .2 {
 				t.Errorf("%gx, seed %d: %.2f %% of a second's limit too much since all know that there are two", load, seed+1, over)
 			}
-			if under := r.Under(heals, s.Duration); under > .5 {
+			if under := r.Under(heals, s.Duration); under > 1 { // what is kept for others is still there in the end
 				t.Errorf("%gx, seed %d: %.2f %% too little after it has healed", load, seed+1, under)
 			}
 			if part, _, _ := r.Course(breaks, heals); load > 1 && (part < .98 || part > 1.02) {
