@@ -31,12 +31,14 @@ a law: no node may admit more than the whole limit by itself.
 Example:
   go run ./enforcer/internal/sim/table --short
   go run ./enforcer/internal/sim/table --rows 'step*,partition' --cases --seeds 5
+  go run ./enforcer/internal/sim/table --rows steady --first 4 --seeds 10
 
 Flags:
 `
 
 // options are what the flags say.
 type options struct {
+	first                         uint64
 	seeds, jobs                   int
 	rows                          []string
 	sharing                       string
@@ -70,7 +72,7 @@ func run(args []string, out, progress io.Writer) error {
 		return p.err
 	}
 	began := time.Now()
-	r := newRunner(o.ours, rows, o.seeds, o.jobs, o.naive, progress)
+	r := newRunner(rows, o, progress)
 	p.head()
 	var broken []string
 	for i := range rows {
@@ -95,6 +97,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	flags.SetOutput(out)
 	flags.SortFlags = false
 	flags.IntVar(&o.seeds, "seeds", 20, "runs of each case; pools of 50 and more nodes get at most 8")
+	flags.Uint64Var(&o.first, "first", 1, "the first seed: a change that was made by looking at some seeds is judged by others")
 	flags.StringSliceVar(&o.rows, "rows", nil, "only these rows: names or patterns such as 'step*'")
 	flags.StringVar(&o.sharing, "sharing", "Gossip", "how the engine shares: Gossip or Exact; the goals are those of Gossip, and of Exact the row 'above' shows more")
 	flags.BoolVar(&o.short, "short", false, "at most 3 seeds, no pool of more than 50 nodes, at most 5 minutes of virtual time: a minute or so")

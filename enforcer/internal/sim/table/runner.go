@@ -40,6 +40,7 @@ const naiveSeeds = 3
 // measures of the rows from it.
 type runner struct {
 	ours     algorithm
+	first    uint64 // seed
 	seeds    int
 	jobs     int
 	baseline bool // run the naive algorithms as well
@@ -53,9 +54,9 @@ type runner struct {
 // cell names the values of a measure in a case.
 type cell struct{ measure, algorithm, name string }
 
-func newRunner(ours algorithm, rows []row, seeds, jobs int, baseline bool, progress io.Writer) *runner {
+func newRunner(rows []row, o *options, progress io.Writer) *runner {
 	return &runner{
-		ours: ours, seeds: seeds, jobs: jobs, baseline: baseline, progress: progress, rows: rows,
+		ours: o.ours, first: o.first, seeds: o.seeds, jobs: o.jobs, baseline: o.naive, progress: progress, rows: rows,
 		done: map[string]bool{}, values: map[cell][]float64{}, failed: map[string][]string{},
 	}
 }
@@ -95,11 +96,12 @@ func (r *runner) run(w *row) {
 func (r *runner) runCase(w *row, s scenario.Scenario) {
 	began := time.Now()
 	var jobs []*job
-	for seed := range r.seedsFor(&s) {
-		jobs = append(jobs, &job{algorithm: r.ours, seed: uint64(seed) + 1})
+	for n := range r.seedsFor(&s) {
+		seed := r.first + uint64(n)
+		jobs = append(jobs, &job{algorithm: r.ours, seed: seed})
 		for _, a := range naive {
-			if r.baseline && a.fits(&s) && seed < naiveSeeds && (seed == 0 || s.Nodes < 500) {
-				jobs = append(jobs, &job{algorithm: a, seed: uint64(seed) + 1})
+			if r.baseline && a.fits(&s) && n < naiveSeeds && (n == 0 || s.Nodes < 500) {
+				jobs = append(jobs, &job{algorithm: a, seed: seed})
 			}
 		}
 	}

@@ -180,7 +180,7 @@ func table(t *testing.T, p *printer, rows ...row) (string, []string) {
 	t.Helper()
 	var out bytes.Buffer
 	p.out = &out
-	r := newRunner(algorithm{"engine", scenario.Engine}, rows, 2, 2, true, io.Discard)
+	r := newRunner(rows, &options{ours: algorithm{"engine", scenario.Engine}, first: 1, seeds: 2, jobs: 2, naive: true}, io.Discard)
 	p.head()
 	var broken []string
 	for i := range rows {
@@ -224,6 +224,22 @@ func TestATable(t *testing.T) {
 	}
 	if len(broken) < 2 || !strings.HasPrefix(broken[0], "another, held: ") || !strings.Contains(broken[1], "limit of 0 each 1s") {
 		t.Errorf("broken: %q", broken)
+	}
+}
+
+// Other seeds are other runs, and the same ones are the same.
+func TestTheFirstSeedIsChosen(t *testing.T) {
+	from := func(first string) string {
+		var out bytes.Buffer
+		args := []string{"--rows", "flash", "--seeds", "1", "--first", first, "--naive=false", "--cases"}
+		if err := run(args, &out, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	one := from("1")
+	if from("1") != one || from("7") == one {
+		t.Error("the first seed is not what --first says")
 	}
 }
 
