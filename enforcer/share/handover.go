@@ -52,13 +52,15 @@ func (h *Home) Seed(p *decide.Params, r *Rule, l *Local, s decide.State, now lim
 
 // SeedBut does the same, but for untold tokens that this node is going to report.
 func (h *Home) SeedBut(p *decide.Params, r *Rule, l *Local, s decide.State, now limit.Instant, untold int64) {
-	if level := l.level(p, r, s, now) - r.slack + float64(untold); level < h.level(p, now) && !h.handed {
+	believed := l.level(p, r, s, now) - r.slack
+	if level := believed + float64(untold); level < h.level(p, now) && !h.handed {
 		if p.Algorithm() == decide.Sliding && h.state == (decide.State{}) {
 			h.state = s // it knows when the window was used
 		}
 		h.setLevel(p, r, level, now)
 	}
-	h.othersRate, h.othersDmnd = l.rate+l.admitRate(now), l.demand+l.asked.rate(now)
+	h.othersDmnd = l.demand + l.asked.rate(now)
+	h.othersRate = r.freely(l.rate+l.admitRate(now), h.othersDmnd, believed)
 }
 
 // takeOver makes use of a hand-over: the former home knew better, but for what this
@@ -70,7 +72,7 @@ func (h *Home) takeOver(p *decide.Params, r *Rule, rep *Report, now limit.Instan
 		h.state = usedAsOf(p, r.burst-rep.Level, rep.Era, now)
 	}
 	h.setLevel(p, r, rep.Level-h.news(now)-h.untold, now)
-	h.suppose(p, r, rep.OthersRate, rep.OthersDemand, now)
+	h.suppose(p, r, r.freely(rep.OthersRate, rep.OthersDemand, rep.Level), rep.OthersDemand, now)
 }
 
 // news returns how many tokens that were told to this home the former one cannot have

@@ -54,7 +54,7 @@ type Home struct {
 	handed                 bool          // the former home has, and knew better
 	handing                handing
 	untold                 float64 // by those who registered, to the former home
-	othersRate, othersDmnd float64 // what those who registered believe in all
+	othersRate, othersDmnd float64 // what those who registered believe in all, while nothing is refused
 	ghost                  Line    // of nodes that did not register, or are absent
 	absence                absence
 
@@ -243,8 +243,9 @@ func (h *Home) register(p *decide.Params, r *Rule, rep *Report, rate, demand flo
 		return
 	}
 	if h.young {
-		h.othersRate = max(h.othersRate, rep.OthersRate+rep.Rate)
-		h.othersDmnd = max(h.othersDmnd, rep.OthersDemand+rep.Demand)
+		all := rep.OthersDemand + rep.Demand
+		h.othersRate = max(h.othersRate, r.freely(rep.OthersRate+rep.Rate, all, rep.Level))
+		h.othersDmnd = max(h.othersDmnd, all)
 		return
 	}
 	// A late one: it is part of what was missing.

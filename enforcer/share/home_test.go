@@ -234,6 +234,26 @@ func TestWhoIsAwayTakesHisPart(t *testing.T) {
 	}
 }
 
+// While nodes register nobody is debited who has not, so that the level rises. What they
+// believe of the others is at the level that they know.
+func TestANewHomeSupposesWhatWasBelievedBeforeItWaited(t *testing.T) {
+	b := newBooks(bucket(1000, limit.Second, 1000), 10, start.Add(30*limit.Millisecond))
+	register := func(at limit.Instant, node int32) {
+		b.apply(at, node, 1, share.Report{
+			Level: 12, Rate: 100, Demand: 1000, Era: 1,
+			Register: true, OthersRate: 900, OthersDemand: 9000,
+		})
+	}
+	register(start, 1)
+	late := start.Add(30 * limit.Millisecond)
+	b.check(late, -1, -1)
+	for node := range int32(4) {
+		register(late, 2+node)
+	}
+	_, demand, _, _ := b.Sums()
+	near(t, "the demand with that of five who cannot register", demand, 10_000, 1)
+}
+
 func TestANewHomeHasAGhostOnlyForWhatMatters(t *testing.T) {
 	b := newBooks(hourly, 3, start.Add(1))
 	b.apply(start, 1, 1, share.Report{Level: 900, Rate: 99, Demand: 99, Era: 1, Register: true, OthersRate: 1, OthersDemand: 1})

@@ -59,6 +59,13 @@ func (r *Rule) weight(s *State, chance float64) float64 {
 	return s.Demand // the rate says too little
 }
 
+// freely returns what all would take if nothing were refused, as one believes who
+// takes them to take rate, to be asked for demand, and to have left level. In the books
+// of the one that hears it, another level may be left.
+func (r *Rule) freely(rate, demand, level float64) float64 {
+	return rate / max(.02, r.common(level+r.slack, demand))
+}
+
 // thins says whether nodes may follow, when all are asked for so much together.
 func (r *Rule) thins(all float64) bool { return !r.slow && !r.Alone() && all > 0 }
 

@@ -92,11 +92,10 @@ func (h *Home) takeStock(p *decide.Params, r *Rule, now limit.Instant, pool Pool
 	h.suppose(p, r, h.othersRate, h.othersDmnd, now)
 }
 
-// suppose has those who did not register go on, when all together take rate and are
-// asked for demand.
+// suppose has those who did not register go on, when all together take allRate while
+// nothing is refused, and are asked for allDemand.
 func (h *Home) suppose(p *decide.Params, r *Rule, allRate, allDemand float64, now limit.Instant) {
-	chance := max(.02, r.common(h.level(p, now)+r.slack, allDemand))
-	rate := allRate/chance - h.rate - h.weight + h.ghost.rateAt(1) // while nothing is refused
+	rate := allRate - h.rate - h.weight + h.ghost.rateAt(1)
 	demand := allDemand - h.demand + h.ghost.Demand
 	if rate < .02*allRate {
 		rate = 0
@@ -109,7 +108,7 @@ func (h *Home) suppose(p *decide.Params, r *Rule, allRate, allDemand float64, no
 			rate = demand // near the limit nobody takes who is not asked
 		}
 	}
-	h.setGhost(r, rate*chance, demand, now)
+	h.setGhost(r, rate*r.common(h.level(p, now)+r.slack, allDemand), demand, now)
 }
 
 // spoke takes from what is supposed of those who did not register what one of them says
