@@ -139,6 +139,9 @@ func (r *Receipt) Has(seq uint32) bool { return r.r.has(seq) }
 // OvertakenBy is how many later frames arrive before one counts as lost.
 const OvertakenBy = overtakenBy
 
+// LateAfter is how old one is then at least.
+const LateAfter = lateAfter
+
 // LostAfter is when it does without them.
 const LostAfter = lostAfter
 

@@ -10,8 +10,9 @@ const (
 	// frames with one of their own: longer than entries wait for each other.
 	ackWait = share.CalmWait + 15*limit.Millisecond
 
-	// lostAfter is how long a frame may go unacknowledged before it counts as lost,
-	// and overtakenBy how many later ones may have arrived, if it is lateAfter old.
+	// lostAfter is how long a frame may go unacknowledged before it counts as lost. One
+	// that is lateAfter old does when the peer speaks and does not know of it: after
+	// overtakenBy later ones, or when it had twice the time in which it has answered.
 	lostAfter   = 100 * limit.Millisecond
 	overtakenBy = 3
 	lateAfter   = 20 * limit.Millisecond
@@ -79,11 +80,15 @@ func (p *peer) landed(now limit.Instant, r receipt, lost func(sent)) {
 	}
 	for i := range p.flights {
 		f := &p.flights[i]
-		switch {
-		case len(f.entries) == 0 || int32(r.last-f.seq) < 0:
+		switch age := now.Sub(f.at); {
+		case len(f.entries) == 0:
 		case r.has(f.seq):
 			f.entries, p.way.lostAt = f.entries[:0], 0
-		case r.last-f.seq >= overtakenBy && now.Sub(f.at) >= lateAfter: // and not a little late
+			if p.trip == 0 || age < p.trip {
+				p.trip = age
+			}
+		case age < lateAfter: // it may be a little late
+		case age >= 2*p.trip, int32(r.last-f.seq) >= overtakenBy:
 			f.lose(lost)
 		}
 	}

@@ -149,6 +149,57 @@ func TestWhatIsLostIsSentAgain(t *testing.T) {
 	}
 }
 
+// A home that speaks when it should know of a report, and does not, is told it again at
+// once: nothing later has to be said first.
+func TestWhatAPeerDoesNotKnowOfIsSentAgain(t *testing.T) {
+	const ms = limit.Millisecond
+	for _, c := range []struct {
+		name   string
+		trip   limit.Span // in which the peer acknowledged what was said before
+		speaks limit.Span // after the report that is lost
+		again  bool
+	}{
+		{"while the report may be on its way", 5 * ms, gossip.LateAfter - ms, false},
+		{"later", 5 * ms, gossip.LateAfter, true},
+		{"on a slow link", 2 * gossip.LateAfter, 3 * gossip.LateAfter, false},
+		{"on a slow link, later", 2 * gossip.LateAfter, 4 * gossip.LateAfter, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := newJoined(t)
+			k := keysFor("b", 0)
+			n.counters.take(start, k, daily, 100)
+			n.Tick(start, &n.out)
+			first := n.out.reports(t, k)[0].seq
+			ack := func(now limit.Instant) {
+				h := n.header(7)
+				h.Acks, h.Ack = true, first
+				if err := n.receive(now, "b", gossip.NewCounts(h)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ack(start.Add(c.trip))
+			said := start.Add(c.trip)
+			n.counters.take(said, k, daily, 100)
+			n.Tick(said, &n.out)
+			if got := n.out.reports(t, k); len(got) != 1 || got[0].Taken != 200 {
+				t.Fatalf("reported %+v, want 200 tokens", got)
+			}
+			ack(said.Add(c.speaks))
+			if lost := n.Stats().Lost > 0; lost != c.again {
+				t.Fatalf("%v after the report the peer did not know of it: lost is %v, want %v", c.speaks.Duration(), lost, c.again)
+			}
+			if !c.again {
+				return
+			}
+			n.counters.take(said.Add(c.speaks), k, daily, 1)
+			n.Tick(said.Add(c.speaks), &n.out)
+			if got := n.out.reports(t, k); len(got) != 1 || got[0].Taken != 201 {
+				t.Errorf("said again: %+v, want 201 tokens", got)
+			}
+		})
+	}
+}
+
 // numbered is a report and the number of its frame.
 type numbered struct {
 	*share.Report

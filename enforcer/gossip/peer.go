@@ -39,6 +39,7 @@ type peer struct {
 	seq      uint32          // of the last frame with entries
 	boarding []sent          // entries of the frame that is being filled
 	flights  *[window]flight // by seq; nil before the first one
+	trip     limit.Span      // shortest in which it acknowledged one; 0: none yet
 	received receipt         // of its frames
 	ackAt    limit.Instant   // when to say so at the latest; 0: nothing new to say
 	unacked  int             // frames since it was said
