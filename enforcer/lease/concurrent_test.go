@@ -17,7 +17,7 @@ func (w *wire) Send(_ string, frame []byte) {
 	w.frames = append(w.frames, append([]byte(nil), frame...))
 }
 
-// Take and Undo are called from many goroutines while the drivers work: nothing is
+// Take, Undo and Owner are called from many goroutines while the drivers work: nothing is
 // admitted twice, and the race detector finds nothing.
 func TestRequestsBesideTheDriver(t *testing.T) {
 	params := bucket(1, limit.Hour, 1000)
@@ -32,12 +32,15 @@ func TestRequestsBesideTheDriver(t *testing.T) {
 		}
 		nodes[i] = n
 	}
-	for i, n := range nodes {
-		o := 1 - i
-		n.SetPool(start, lease.Pool{Owns: true, Parts: 2, Peers: []lease.Peer{
-			{Name: limit.NodeID('a' + rune(o)), Number: 1, Address: "peer", Life: uint64(o + 1), Owns: true, Reachable: true},
-		}})
+	meet := func(at limit.Instant) {
+		for i, n := range nodes {
+			o := 1 - i
+			n.SetPool(at, lease.Pool{Owns: true, Parts: 2, Peers: []lease.Peer{
+				{Name: limit.NodeID('a' + rune(o)), Number: 1, Address: "peer", Life: uint64(o + 1), Owns: true, Reachable: true},
+			}})
+		}
 	}
+	meet(start)
 	var now atomic.Int64
 	now.Store(int64(start))
 	var wires [2]wire // by sender
@@ -74,6 +77,9 @@ func TestRequestsBesideTheDriver(t *testing.T) {
 				c := lease.Charge{ID: id(7), Params: &params, Cost: 1}
 				at := limit.Instant(now.Load())
 				nodes[g%2].Take(at, &c, nil)
+				if by := nodes[g%2].Owner(id(7).Key); by != "a" && by != "b" {
+					t.Errorf("%q keeps the count", by)
+				}
 				asked.Add(1)
 				switch {
 				case c.Outcome == lease.Admitted && i%5 == 0:
@@ -86,6 +92,7 @@ func TestRequestsBesideTheDriver(t *testing.T) {
 	}
 	for asked.Load() < 50_000 { // on one processor it is long until others get a turn
 		pass(100)
+		meet(limit.Instant(now.Load()))
 	}
 	pass(1000)
 	close(done)

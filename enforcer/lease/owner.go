@@ -10,13 +10,7 @@ import (
 func (n *Node) Owner(k limit.Key) limit.NodeID {
 	v := n.view.Load()
 	owner, _ := v.table.Owner(k)
-	if owner == self {
-		return n.name
-	}
-	if p := v.peers[owner]; p != nil {
-		return p.Name
-	}
-	return ""
+	return v.names[owner]
 }
 
 // Lent returns how many tokens of a counter that this node owns others hold and may use.

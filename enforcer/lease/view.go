@@ -59,6 +59,7 @@ type view struct {
 	table *ring.Table
 	mine  *partitions
 
+	names  map[int32]limit.NodeID // which the driver does not change, unlike peers
 	peers  map[int32]*peer
 	sorted []*peer // by number, so that a run is repeatable
 	away   bool
@@ -118,7 +119,10 @@ type peer struct {
 // SetPool replaces the view of the pool.
 func (n *Node) SetPool(now limit.Instant, pool Pool) {
 	old := n.view.Load()
-	next := &view{mine: new(partitions), peers: map[int32]*peer{}, away: pool.Away, parts: limit.Amount(max(1, pool.Parts))}
+	next := &view{
+		mine: new(partitions), names: map[int32]limit.NodeID{self: n.name}, peers: map[int32]*peer{},
+		away: pool.Away, parts: limit.Amount(max(1, pool.Parts)),
+	}
 	clear(n.byAddr)
 	for _, p := range pool.Peers {
 		known := old.peers[p.Number]
@@ -126,6 +130,7 @@ func (n *Node) SetPool(now limit.Instant, pool Pool) {
 			known = &peer{}
 		}
 		known.Peer = p
+		next.names[p.Number] = p.Name
 		next.peers[p.Number] = known
 		next.sorted = append(next.sorted, known)
 		n.byAddr[p.Address] = known
