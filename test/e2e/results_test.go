@@ -99,7 +99,7 @@ type part struct {
 	// two cores: answers come late and together, and enforcers lose sight of each other for a
 	// moment. Only what is farther from its goal than that fails the test, and the table tells
 	// all that is. A limit that was reset, or kept twice, is found by the quota and the calls
-	// beyond, to which a machine adds little however long it was held up.
+	// beyond, to which a machine adds little.
 	busy float64
 }
 
@@ -109,13 +109,13 @@ const resolution = .01
 // parts lists the figures beside their goals.
 func (f *figures) parts(g goal) []part {
 	return []part{
-		{"failed", f.failed, 0, g.failed, percent, .02 + f.held},
-		{"admitted", f.average, g.atLeast, g.atMost, percent, .15 + f.held},
-		{"most in 2 s", f.most, 0, g.most, percent, .35 + f.held},
-		{"least in 2 s", f.least, g.least, math.Inf(1), percent, .3 + f.held},
-		{"last 2 s", f.last, .98, 1.02, percent, .15 + f.held},
+		{"failed", f.failed, 0, g.failed, percent, .02},
+		{"admitted", f.average, g.atLeast, g.atMost, percent, .15},
+		{"most in 2 s", f.most, 0, g.most, percent, .35},
+		{"least in 2 s", f.least, g.least, math.Inf(1), percent, .3},
+		{"last 2 s", f.last, .98, 1.02, percent, .15},
 		{"quota", f.quota, 1, g.quota, percent, .2},
-		{"exact", f.exact, g.exact.atLeast, g.exact.atMost, percent, .15 + f.held},
+		{"exact", f.exact, g.exact.atLeast, g.exact.atMost, percent, .15},
 		{"calls beyond", f.beyond, 0, g.exact.beyond, calls, 1},
 	}
 }
@@ -146,7 +146,7 @@ func (r *results) judge(t *testing.T, s *scenario, f *figures, unsent int) {
 	r.lines = append(r.lines, line{s, *f})
 	for _, p := range f.parts(s.goal) {
 		if p.beyond(p.busy) {
-			t.Errorf("%s: %s, and the goal is %s: more than a machine explains that is held up for %s of two seconds", p.what, p.write(p.got), p.goal(), percent(f.held))
+			t.Errorf("%s: %s, and the goal is %s: more than a busy machine explains; this one was held up for %s of two seconds", p.what, p.write(p.got), p.goal(), percent(f.held))
 		}
 	}
 	if unsent > 0 {
