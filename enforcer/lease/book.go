@@ -214,7 +214,7 @@ func (b *book) grant(now limit.Instant, passed limit.Span, a *account, k *Ask) G
 	if ahead := coming - float64(b.rest(a, k)+given-need); ahead > 0 && coming >= 1 && spare > 0 && !unmet {
 		part := float64(spare) * k.Demand / all
 		if b.scarce(spare, all) { // a part of what comes in, as it is at the owner
-			part = tokens(perSecond(b.params)*k.Demand/all, min(passed, 2*span))
+			part = tokens(b.part(k.Demand, all), min(passed, 2*span))
 		}
 		part = min(ahead, part) + a.credit
 		whole := min(limit.Amount(part), spare)

@@ -80,15 +80,15 @@ func (n *Node) tell(now limit.Instant, v *view, out Outbox) {
 func (n *Node) tellOne(now limit.Instant, v *view, b *book, out Outbox) bool {
 	partition := ring.Partition(b.id.Key)
 	owner, successor := v.table.At(partition)
-	k, to, rest := kindCopy, v.peers[successor], limit.Span(0)
+	k, to := kindCopy, v.peers[successor]
 	if n.leaving.has(partition) {
-		k, to, rest = kindOver, v.peers[owner], flightTime
+		k, to = kindOver, v.peers[owner]
 	}
 	switch {
 	case to == nil, k == kindCopy && v.role(partition) != mine:
 		b.changed = false
 		return true
-	case now.Sub(b.toldAt) < rest, len(to.flights) >= maxFlights:
+	case k == kindOver && now.Sub(b.toldAt) < flightTime, len(to.flights) >= maxFlights:
 		return false
 	}
 	n.room(to, out).book(k, b.id, b.sum(now))

@@ -56,7 +56,7 @@ type member struct {
 
 // newPool has so many nodes that know each other for a second.
 func newPool(t testing.TB, seed uint64, nodes int, p decide.Params) *pool {
-	if raceEnabled && nodes > 1 {
+	if raceEnabled && nodes > 1 { // make test runs these without it, too
 		t.Skip("a simulated pool is one goroutine; it takes ten times as long with the race detector")
 	}
 	w := sim.New(seed, start)

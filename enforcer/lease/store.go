@@ -194,8 +194,10 @@ func (n *Node) Look(now limit.Instant, c *Charge) {
 	}
 	if max(1, c.Cost) > free && c.Cost >= 0 {
 		c.Outcome, c.Reading = Denied, c.Params.Describe(told, now)
-		if c.Reading.RetryAfter = c.Params.RetryAfter(told, now, c.Cost); b != nil {
+		if b != nil {
 			c.Reading.RetryAfter = b.retryAfter(now, c.Cost)
+		} else {
+			c.Reading.RetryAfter = c.Params.RetryAfter(told, now, c.Cost)
 		}
 		return
 	}

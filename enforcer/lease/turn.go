@@ -22,6 +22,10 @@ func (b *book) scarce(left limit.Amount, all float64) bool {
 	return b.params.Algorithm() == decide.Bucket && !b.sufficient(all) && float64(left) < min(since, float64(b.params.Burst())/2)
 }
 
+// part returns how many of the tokens that come in a second are for who is asked for demand
+// of what all are asked for.
+func (b *book) part(demand, all float64) float64 { return perSecond(b.params) * demand / all }
+
 // turns says whether a request at the owner may have tokens of those that are left.
 func (b *book) turns(now limit.Instant, left, cost limit.Amount) bool {
 	t, here := &b.turn, b.here.rate(now)
@@ -32,7 +36,7 @@ func (b *book) turns(now limit.Instant, left, cost limit.Amount) bool {
 	if t.others == 0 || !b.scarce(left, all) {
 		return true
 	}
-	part := perSecond(b.params) * here / all
+	part := b.part(here, all)
 	t.credit = min(t.credit+tokens(part, now.Sub(t.at)), max(1, float64(cost), tokens(part, 2*askEvery(b.params))))
 	t.at = now
 	if t.credit < float64(cost) {

@@ -10,7 +10,7 @@ import (
 // Not one request above the limit, and 98 % of it, in every scenario in which no owner
 // dies.
 func TestExactIsExactInEveryScenario(t *testing.T) {
-	if raceEnabled {
+	if raceEnabled { // make test runs it without the race detector too, which finds nothing in one goroutine
 		t.Skip("a minute of one goroutine at a time")
 	}
 	for name, change := range exactScenarios() {
@@ -38,7 +38,7 @@ func TestExactIsExactInEveryScenario(t *testing.T) {
 // Two equal halves admit their shares, and when they are one pool again nothing is handed
 // out twice, and nobody is denied who is below his limit.
 func TestExactInTwoHalves(t *testing.T) {
-	if raceEnabled {
+	if raceEnabled { // make test runs it without the race detector too, which finds nothing in one goroutine
 		t.Skip("a minute of one goroutine at a time")
 	}
 	const breaks, heals = 3 * s1, 15 * s1 // long enough that owners have forgotten who asked
