@@ -144,7 +144,8 @@ type Node struct {
 	disturbed int    // Sweeps until every counter was looked at since view changed
 	holding   bool   // some of the pool cannot be reached, and may be as many as we are
 	heldSince limit.Instant
-	reached   int // nodes that can be reached, this one included
+	fall      fall // of the node that went down last
+	reached   int  // nodes that can be reached, this one included
 	leaving   bool
 	homes     homes
 	round     uint32 // orders what this node tells itself

@@ -124,12 +124,7 @@ func (hs *homes) close(h *home) {
 	hs.list, hs.looks = hs.list[:end], hs.looks[:end]
 }
 
-// gone ends the lines of a node that is down.
-func (hs *homes) gone(now limit.Instant, node int32, counters Counters) {
-	hs.end(now, node, counters, (*share.Home).Gone)
-}
-
-// end ends the lines of a node, by share.Home.Gone or Away.
+// end ends the lines of a node, or has them go on, by f.
 func (hs *homes) end(now limit.Instant, node int32, counters Counters, f func(*share.Home, *decide.Params, *share.Rule, int32, limit.Instant)) {
 	for _, h := range hs.list {
 		if p, r, ok := counters.Rule(now, h.Limit, h.Variant); ok {
@@ -306,16 +301,21 @@ func (n *Node) owner(h *home) (first, heir int32) {
 // pool returns what a home has to know of nodes that cannot be reached.
 func (n *Node) pool(now limit.Instant, h *home) share.Pool {
 	switch {
-	case !n.holding && now < h.early:
-		return share.Pool{Missing: newsTime}
-	case !n.holding && h.Handed():
-		return share.Pool{} // the former home passes on what the late ones say
-	case !n.holding:
-		return share.Pool{Missing: lateTime}
-	case now.Sub(n.heldSince) < share.Hold:
+	case n.holding && now.Sub(n.heldSince) < share.Hold:
 		return share.Pool{Missing: share.Hold}
+	case n.holding:
+		return share.Pool{Missing: share.Hold, Away: 1 - float64(n.reached)/float64(n.expected)}
+	case h.Handed() && now >= h.early:
+		return share.Pool{} // the former home passes on what the late ones say
 	}
-	return share.Pool{Missing: share.Hold, Away: 1 - float64(n.reached)/float64(n.expected)}
+	p := share.Pool{Missing: lateTime, Reached: n.reached}
+	if now < h.early {
+		p.Missing = newsTime
+	}
+	if now.Sub(n.fall.noticed) < 2*newsTime {
+		p.Silent = n.fall.silent
+	}
+	return p
 }
 
 // audience sends what a home tells.

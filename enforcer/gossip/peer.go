@@ -26,8 +26,9 @@ type peer struct {
 	life, former uint64
 	heard        bool
 	lastHeard    limit.Instant
-	settled      bool // it has joined: before that it is nobody's home
-	away         bool // it cannot be reached, and may be taking tokens all the same
+	askedAt      limit.Instant // when the first frame was sent that it has not answered; 0: none
+	settled      bool          // it has joined: before that it is nobody's home
+	fate         fate
 	way          way
 
 	greetAt limit.Instant // when to tell it our name and seed
@@ -81,7 +82,7 @@ func (n *Node) hear(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 		n.renumber(now, p)
 		n.rebuild(now)
 	}
-	p.heard, p.lastHeard = true, now
+	p.heard, p.lastHeard, p.askedAt = true, now, 0
 	p.way.heard(now, f)
 	agrees := f.tag == n.seed.tag()
 	switch {
@@ -96,6 +97,15 @@ func (n *Node) hear(now limit.Instant, p *peer, f *frame, out Outbox) bool {
 		n.rebuild(now)
 	}
 	return agrees
+}
+
+// silent returns since when the peer has taken nothing, supposed that it has ended: it
+// would have answered what was sent to it before. 0: nothing was.
+func (p *peer) silent(now limit.Instant) limit.Instant {
+	if p.askedAt == 0 {
+		return 0
+	}
+	return min(now, p.askedAt.Add(ackWait+lateAfter))
 }
 
 // watch sends what was lost again, and acknowledges what came.
@@ -176,6 +186,9 @@ func (n *Node) flush(now limit.Instant, out Outbox) {
 }
 
 func (n *Node) sendCounts(now limit.Instant, p *peer, out Outbox) {
+	if p.askedAt == 0 {
+		p.askedAt = now
+	}
 	p.seq++
 	p.out.renew(p.received)
 	p.out.depart(now)

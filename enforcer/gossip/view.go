@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/ring"
 	"github.com/sluice-dev/sluice/enforcer/share"
@@ -70,7 +71,7 @@ func (n *Node) SetView(now limit.Instant, v View) {
 		if !stays[addr] {
 			delete(n.byAddr, addr)
 			n.peers[p.number-1] = nil
-			n.homes.gone(now, p.number, n.counters)
+			n.gone(now, p)
 		}
 	}
 	n.zone = v.Zone
@@ -99,9 +100,9 @@ func (n *Node) number(p *peer) {
 // begins anew, and it has forgotten whose home it was.
 func (n *Node) renumber(now limit.Instant, p *peer) {
 	n.peers[p.number-1] = nil
-	n.homes.gone(now, p.number, n.counters)
+	n.gone(now, p)
 	n.number(p)
-	p.received, p.ackAt, p.settled = receipt{}, 0, false
+	p.received, p.ackAt, p.settled, p.fate = receipt{}, 0, false, 0
 }
 
 // rebuild makes the ring of those who can be the home of a counter: those who have
@@ -148,6 +149,15 @@ func (n *Node) rebuild(now limit.Instant) {
 	n.holding = holds
 }
 
+// fate is what is supposed of a node that cannot be reached. The zero value is that of
+// one that can.
+type fate uint8
+
+const (
+	isDown fate = iota + 1
+	isAway      // it may be taking tokens all the same
+)
+
 // endUnreachable ends the lines of those who are down, or has them go on by
 // themselves, once for each time that they are lost.
 func (n *Node) endUnreachable(now limit.Instant) {
@@ -156,12 +166,11 @@ func (n *Node) endUnreachable(now limit.Instant) {
 		switch {
 		case p == nil:
 		case p.State != Unreachable:
-			p.away = false
-		case !n.holding:
-			p.away = false
-			n.homes.gone(now, p.number, n.counters)
-		case !p.away:
-			p.away = true
+			p.fate = 0
+		case !n.holding && p.fate != isDown:
+			n.gone(now, p)
+		case n.holding && p.fate != isAway:
+			p.fate = isAway
 			away = append(away, p.number)
 			n.homes.end(now, p.number, n.counters, (*share.Home).NotGone)
 		}
@@ -169,6 +178,22 @@ func (n *Node) endUnreachable(now limit.Instant) {
 	for _, node := range away { // the part of each depends on what all are asked for
 		n.homes.end(now, node, n.counters, (*share.Home).Away)
 	}
+}
+
+// fall is when a node was found to be down, and since when it is silent; 0: that is not
+// known.
+type fall struct{ noticed, silent limit.Instant }
+
+// gone ends the lines of a node that is down.
+func (n *Node) gone(now limit.Instant, p *peer) {
+	silent := p.silent(now)
+	if p.fate != isDown {
+		n.fall = fall{now, silent}
+	}
+	p.fate = isDown
+	n.homes.end(now, p.number, n.counters, func(h *share.Home, params *decide.Params, r *share.Rule, node int32, now limit.Instant) {
+		h.Gone(params, r, node, silent, now)
+	})
 }
 
 // self is the number of this node.

@@ -19,12 +19,31 @@ type absence struct {
 // first ones while it still reaches most of the pool.
 const secondThought = 2 * limit.Second
 
-// NotGone takes back what Gone said a moment ago.
+// Gone says that a node will not take any more. What it was supposed to take since it is
+// silent is given back; 0: that is not known.
+func (h *Home) Gone(p *decide.Params, r *Rule, node int32, silent, now limit.Instant) {
+	i, ok := h.find(node)
+	if !ok || !h.lines[i].active() {
+		return
+	}
+	h.settle(p, r, now)
+	l := &h.lines[i]
+	taken := l.at(now, h.law)
+	if silence := since(silent, now); silent > 0 && silence > 0 && !l.away {
+		taken -= (taken - float64(l.Taken)) * min(1, silence/since(l.At, now))
+	}
+	l.ended, l.endedAt = l.Line, now
+	h.setLine(p, r, l, Line{Taken: int64(taken), At: now}, 0, true)
+}
+
+// NotGone takes back what Gone said a moment ago: the node has gone on all the time.
 func (h *Home) NotGone(p *decide.Params, r *Rule, node int32, now limit.Instant) {
-	if i, ok := h.find(node); ok && h.lines[i].Demand == 0 && now.Sub(h.lines[i].ended.At) < secondThought {
+	if i, ok := h.find(node); ok && h.lines[i].ended.active() && now.Sub(h.lines[i].endedAt) < secondThought {
 		h.settle(p, r, now)
 		l := &h.lines[i]
-		h.setLine(p, r, l, Line{Taken: int64(l.at(now, h.law)), Rate: l.ended.Rate, Demand: l.ended.Demand, At: now}, 0, false)
+		next := Line{Taken: int64(l.ended.at(now, h.law)), Rate: l.ended.Rate, Demand: l.ended.Demand, At: now}
+		l.ended = Line{}
+		h.setLine(p, r, l, next, 0, true)
 	}
 }
 
@@ -54,6 +73,21 @@ func (h *Home) absent(r *Rule, part float64, now limit.Instant) {
 	}
 	here := h.demand - h.ghost.Demand - a.demand
 	h.setGhost(r, max(0, part*r.rate-a.rate), max(0, here*part/(1-part)-a.demand), now)
+}
+
+// layGhost ends what is supposed of those who did not register. When those were the former
+// home, which is down, everybody has supposed it since that is silent, as Pool.Silent: it is
+// given back.
+func (h *Home) layGhost(p *decide.Params, r *Rule, silent, now limit.Instant) {
+	if silent > 0 && silent < h.born && !h.handed && !h.absence.on {
+		_, chance := h.taking(p, r, now)
+		vain := h.ghost.rateAt(chance) * since(silent, now)
+		h.consumed -= vain
+		h.rest -= vain
+		h.state = debit(p, h.state, now, &h.rest)
+	}
+	h.setGhost(r, 0, 0, now)
+	h.ghost, h.absence.on = Line{}, false
 }
 
 // back returns how many of d tokens are not debited yet, which a node has told of that

@@ -78,6 +78,7 @@ type line struct {
 	told    note
 	woken   limit.Instant
 	ended   Line // what it went on by when it was taken to be down
+	endedAt limit.Instant
 	away    bool // it could not be reached, and has not spoken since
 }
 
@@ -347,18 +348,6 @@ func (h *Home) Over() float64 {
 	over := h.over
 	h.over = 0
 	return over
-}
-
-// Gone says that a node will not take any more.
-func (h *Home) Gone(p *decide.Params, r *Rule, node int32, now limit.Instant) {
-	if i, ok := h.find(node); ok {
-		h.settle(p, r, now)
-		l := &h.lines[i]
-		if l.Demand > 0 {
-			l.ended = Line{Rate: l.Rate, Demand: l.Demand, At: now}
-		}
-		h.setLine(p, r, l, Line{Taken: int64(l.at(now, h.law)), At: now}, 0, false)
-	}
 }
 
 // Left returns which part of the burst is left.

@@ -139,8 +139,8 @@ func TestLinesGoOnUntilTheyAreHeldTooLong(t *testing.T) {
 	b.apply(start, 2, 1, share.Report{Taken: 10, Rate: 50, Demand: 50, Level: 9980, Era: 1, Fresh: true})
 	near(t, "the level after a second", b.level(start.Add(limit.Second)), 9980-150, 1e-6)
 
-	b.Gone(&b.params, &b.rule, 2, start.Add(limit.Second))
-	b.Gone(&b.params, &b.rule, 77, start.Add(limit.Second)) // nobody
+	b.Gone(&b.params, &b.rule, 2, 0, start.Add(limit.Second))
+	b.Gone(&b.params, &b.rule, 77, 0, start.Add(limit.Second)) // nobody
 	near(t, "the level a second after one has gone", b.level(start.Add(2*limit.Second)), 9830-100, 1e-6)
 
 	b.check(start.Add(share.Hold), -1, -1)

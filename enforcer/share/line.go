@@ -31,6 +31,9 @@ func (l *Line) follow(r *Rule, all, law float64) {
 	l.follows = !r.slow && l.Demand > 0 && l.Demand <= mostOfAll*all
 }
 
+// active says that the line goes on.
+func (l *Line) active() bool { return l.Rate > 0 || l.Demand > 0 }
+
 // at returns the count at now.
 func (l *Line) at(now limit.Instant, law float64) float64 {
 	if l.follows {

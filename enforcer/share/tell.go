@@ -36,6 +36,14 @@ type Pool struct {
 	// supposed to go on as the others believe they do.
 	Missing limit.Span
 
+	// Reached is how many nodes can be reached, this one included: once all of them
+	// have registered nobody is missing.
+	Reached int
+
+	// Silent is since when the node took nothing that was the home before and is down;
+	// 0: that is not known.
+	Silent limit.Instant
+
 	// Away is the part of the pool that cannot be reached for longer than what it
 	// said last can be relied on, and may be taking tokens all the same: that part
 	// of every limit is left to it. From 0 to below 1.
@@ -129,7 +137,7 @@ func (h *Home) spoke(r *Rule, rate, demand float64) {
 func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (touched, active int) {
 	for i := range h.lines {
 		l := &h.lines[i]
-		if (l.Rate > 0 || l.Demand > 0) && now.Sub(l.At) > Hold {
+		if l.active() && now.Sub(l.At) > Hold {
 			if !l.follows { // what is not in its count
 				late := l.Rate * since(l.At.Add(Hold), now)
 				h.rest, h.consumed = h.rest-late, h.consumed-late
@@ -139,16 +147,15 @@ func (h *Home) expire(p *decide.Params, r *Rule, now limit.Instant, pool Pool) (
 		if now.Sub(l.At) < recently {
 			touched++
 		}
-		if l.Rate > 0 || l.Demand > 0 {
+		if l.active() {
 			active++
 		}
 	}
 	switch {
 	case pool.Away > 0 && h.demand > h.ghost.Demand:
 		h.absent(r, pool.Away, now)
-	case h.ghost != (Line{}) && now.Sub(h.ghost.At) >= pool.Missing:
-		h.setGhost(r, 0, 0, now)
-		h.ghost, h.absence.on = Line{}, false
+	case h.ghost != (Line{}) && (now.Sub(h.ghost.At) >= pool.Missing || pool.Reached > 0 && touched >= pool.Reached):
+		h.layGhost(p, r, pool.Silent, now)
 	}
 	return touched, active
 }
@@ -200,7 +207,7 @@ type check struct {
 
 // listens says whether a node takes part in the counter now.
 func (c *check) listens(l *line) bool {
-	return l.Rate > 0 || l.Demand > 0 || c.now.Sub(l.At) <= recently && c.h.exact && c.now.Sub(l.woken) <= wakeEvery
+	return l.active() || c.now.Sub(l.At) <= recently && c.h.exact && c.now.Sub(l.woken) <= wakeEvery
 }
 
 // tolerance is by which part of what is left a node that takes part may be wrong.
