@@ -64,6 +64,32 @@ func (o *Offered) Exact(limit Limit, clients int) [][]time.Duration {
 	return all
 }
 
+// Excess is a part of a token, at most all of it, that was admitted and was not there.
+type Excess struct {
+	At     time.Duration
+	Tokens float64
+}
+
+// Excess returns, in order, what strict buckets of the clients' limits would not have had
+// when they were charged each admitted call as its answer came. They hold it against nobody
+// later: what was not used before may be used now, and what was used before is forgiven.
+func (o *Offered) Excess(limit Limit, clients int) (all []Excess) {
+	buckets := make([]bucket, clients)
+	for i := range buckets {
+		buckets[i] = newBucket(limit)
+	}
+	for _, a := range o.Answers {
+		if b := &buckets[a.Client]; a.Admitted {
+			b.fill(a.Came)
+			if b.level--; b.level < 0 {
+				all = append(all, Excess{a.Came, -b.level})
+				b.level = 0
+			}
+		}
+	}
+	return all
+}
+
 // Debt returns, for each client, how far below zero a bucket of its limit would have
 // gone, in tokens, had it been charged each admitted call when its answer came: the
 // most that was admitted in any stretch of time beyond the rate and the burst, by the

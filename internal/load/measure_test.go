@@ -79,3 +79,27 @@ func TestWhatAnExactLimiterAdmitsIsNotBeyondIt(t *testing.T) {
 		}
 	})
 }
+
+func TestExcessIsWhatAStrictBucketDoesNotHave(t *testing.T) {
+	limit := Limit{PerSecond: 10, Burst: 5}
+	const s = time.Second
+	for _, c := range []struct {
+		name string
+		came []time.Duration
+		want []Excess
+	}{
+		{"the burst", []time.Duration{0, 0, 0, 0, 0}, nil},
+		{"one more", []time.Duration{0, 0, 0, 0, 0, 0}, []Excess{{0, 1}}},
+		{"too early", []time.Duration{0, 0, 0, 0, 0, s / 20}, []Excess{{s / 20, .5}}},
+		{"in time after one too early", []time.Duration{0, 0, 0, 0, 0, s / 20, s * 3 / 20}, []Excess{{s / 20, .5}}},
+		{"what was not used", []time.Duration{0, 0, 0, 0, 0, s / 2, s / 2, s / 2, s / 2, s / 2}, nil},
+	} {
+		o := Offered{Answers: []Answer{{Client: 1, Admitted: true, Came: 0}}}
+		for _, at := range c.came {
+			o.Answers = append(o.Answers, Answer{Admitted: true, Came: at}, Answer{Came: at})
+		}
+		if got := o.Excess(limit, 2); !slices.Equal(got, c.want) {
+			t.Errorf("%s: Excess() = %v, want %v", c.name, got, c.want)
+		}
+	}
+}

@@ -53,32 +53,32 @@ type scenario struct {
 }
 
 // goal is what is to come of it, as parts of 1: calls without an answer at most, what
-// is admitted in all at least and at most, in the worst and the lowest stretch, and what
-// of a quota is used up at most. They are those of sharing.md, where the load is one
-// that they are for.
+// is admitted in all at least and at most, above a strict bucket in the worst stretch and
+// in all in the lowest one, and what of a quota is used up at most. They are those of
+// sharing.md, where the load is one that they are for.
 type goal struct {
 	failed          float64
 	atLeast, atMost float64
-	most, least     float64
+	above, least    float64
 	quota           float64
 	exact           exactGoal
 }
 
 var (
 	// unnoticed is for what is no concern of decisions.
-	unnoticed = goal{failed: 0, atLeast: .99, atMost: 1.01, most: 1.01, least: .99, quota: 1, exact: toTheRequest}
+	unnoticed = goal{failed: 0, atLeast: .99, atMost: 1.01, above: .01, least: .99, quota: 1, exact: toTheRequest}
 
 	// planned is for enforcers that stop because they are told to.
-	planned = goal{failed: 0, atLeast: .98, atMost: 1.01, most: 1.01, least: .98, quota: 1, exact: toTheRequest}
+	planned = goal{failed: 0, atLeast: .98, atMost: 1.01, above: .01, least: .98, quota: 1, exact: toTheRequest}
 
 	// crashed is for those that do not have the time to say so: half a second until
 	// the others take over, and what is asked of a machine that is lost, until the
 	// asker gives up. The heir of a counter is told of it in steps of an eighth.
-	crashed = goal{failed: .02, atLeast: .95, atMost: 1.01, most: 1.01, least: .9, quota: 1.125, exact: ownerLost}
+	crashed = goal{failed: .02, atLeast: .95, atMost: 1.01, above: .01, least: .9, quota: 1.125, exact: ownerLost}
 
 	// split is for a network that falls in two: the larger part goes on as if the
 	// smaller one were down, and that one keeps its part. Both pay back.
-	split = goal{failed: 0, atLeast: .98, atMost: 1 + 1./poolSize, most: 1 + 1./poolSize, least: 0, quota: 1, exact: ownShare}
+	split = goal{failed: 0, atLeast: .98, atMost: 1 + 1./poolSize, above: 1. / poolSize, least: 0, quota: 1, exact: ownShare}
 )
 
 // scenarios are in the order that they are run in. Each leaves the pool as it found
