@@ -25,6 +25,8 @@ type traffic struct {
 const (
 	clients = 6
 
+	noticed = 750 * time.Millisecond // until others take an enforcer to be down
+
 	warmUp  = 4 * time.Second // from cold, before anything happens
 	settle  = 8 * time.Second // after it is over
 	longest = 5 * time.Minute
@@ -76,9 +78,9 @@ var (
 	// asker gives up. The heir of a counter is told of it in steps of an eighth.
 	crashed = goal{failed: .02, atLeast: .95, atMost: 1.01, above: .01, least: .9, quota: 1.125, exact: ownerLost}
 
-	// split is for a network that falls in two: the larger part goes on as if the
-	// smaller one were down, and that one keeps its part. Both pay back.
-	split = goal{failed: 0, atLeast: .98, atMost: 1 + 1./poolSize, above: 1. / poolSize, least: 0, quota: 1, exact: ownShare}
+	// split is for a network that falls in two: the larger part goes on as if the smaller
+	// one were down, and had been since it is silent; that one keeps its part. Both pay back.
+	split = goal{failed: 0, atLeast: .98, atMost: 1 + 1./poolSize, above: (1 + noticed.Seconds()/stretch.Seconds()) / poolSize, least: 0, quota: 1, exact: ownShare}
 )
 
 // scenarios are in the order that they are run in. Each leaves the pool as it found
