@@ -81,6 +81,10 @@ func (w *wheel) remove(sh *shard, slot uint32) {
 // left comes up next time.
 func (w *wheel) advance(sh *shard, now limit.Instant, budget int, f func(slot uint32)) int {
 	target := uint64(max(0, now)) / uint64(tickLength)
+	if sh.keys == 0 { // so nothing comes up
+		w.tick, w.level, w.skipped = max(w.tick, target), 0, 0
+		return 0
+	}
 	done := w.drain(sh, budget, f)
 	if target > w.tick+spokes*spokes { // a clock that jumps, as at the start
 		w.tick, w.level, w.skipped = target, 0, overdue

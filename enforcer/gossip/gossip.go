@@ -34,7 +34,7 @@ const (
 	Urgent = limit.Millisecond
 
 	// Idle is how often it does while nothing is shared.
-	Idle = 100 * limit.Millisecond
+	Idle = 200 * limit.Millisecond
 
 	// Delay is how long it takes in a cluster until what one node did has reached
 	// the others by way of the home: two hops of half an Interval and 1.5 ms.
