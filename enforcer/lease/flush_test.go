@@ -57,3 +57,30 @@ func TestADriverThatComesSoonIsNotWoken(t *testing.T) {
 		t.Errorf("woken %d times, want once more after a rest", m.woken)
 	}
 }
+
+// Who asks now and then, and who answers, expects more of it between two questions; who
+// has nothing to do with them does not.
+func TestWhoIsAskedNowAndThenIsPromptMeanwhile(t *testing.T) {
+	p := newPool(t, 1, 3, bucket(100, sec, 100))
+	from, owner, other := p.nodes[0], p.nodes[1], p.nodes[2]
+	prompt := func(m *member) bool { return m.node.Prompt(m.sim.Now()) }
+	key := uint64(0)
+	for range 10 {
+		for p.owner(key) != owner {
+			key++
+		}
+		from.request(key, 1)
+		key++
+		p.world.Run(2 * ms)
+		for range 8 {
+			p.world.Run(100 * ms)
+			if !prompt(from) || !prompt(owner) || prompt(other) {
+				t.Fatalf("prompt: who asks %v, who answers %v, neither %v, want the first two", prompt(from), prompt(owner), prompt(other))
+			}
+		}
+	}
+	p.world.Run(2 * sec)
+	if prompt(from) || prompt(owner) {
+		t.Error("still prompt two seconds after the last question")
+	}
+}

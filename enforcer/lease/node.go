@@ -18,8 +18,10 @@ const (
 	// Idle is how often it does while nothing is.
 	Idle = 100 * limit.Millisecond
 
-	// promptFor is how long after a question more of them are expected.
-	promptFor = 5 * limit.Millisecond
+	// promptFor is how long after a question more of them are expected. Meanwhile each frame
+	// wakes the driver; later on, one that comes within a millisecond of another is read when
+	// that is over. So nobody waits who asks, or is asked, at least once in this time.
+	promptFor = limit.Second
 )
 
 // ErrStranger says that the sender is not in the pool, or it is another life of it than the one
