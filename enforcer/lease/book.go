@@ -213,7 +213,7 @@ func (b *book) grant(now limit.Instant, passed limit.Span, a *account, k *Ask) G
 	coming := tokens(k.Demand, span)
 	if ahead := coming - float64(b.rest(a, k)+given-need); ahead > 0 && coming >= 1 && spare > 0 && !unmet {
 		part := float64(spare) * k.Demand / all
-		if b.scarce(spare, all) { // a part of what comes in, as it is at the owner
+		if b.scarce(now, spare, all) { // a part of what comes in, as it is at the owner
 			part = tokens(b.part(k.Demand, all), min(passed, 2*span))
 		}
 		part = min(ahead, part) + a.credit
@@ -239,7 +239,7 @@ func (b *book) grant(now limit.Instant, passed limit.Span, a *account, k *Ask) G
 	}
 	// While all of them ask for more than comes in, a busy node gets its part each
 	// time that it asks, and its requests need not wait for it.
-	if float64(spare) < tokens(all, span)/2 && !b.sufficient(all) && coming >= 1 {
+	if float64(spare) < tokens(all, span)/2 && !b.sufficient(now, all) && coming >= 1 {
 		g.Deny = Term / 2
 	}
 	return g
@@ -265,10 +265,12 @@ func (b *book) rest(a *account, k *Ask) limit.Amount {
 	return limit.Amount(less(k.Granted, k.Settled+k.Returned)) + flying
 }
 
-// sufficient says whether what comes in is enough for all that is asked for. Into a
-// window nothing does before its end.
-func (b *book) sufficient(all float64) bool {
-	return b.params.Algorithm() == decide.Bucket && all <= perSecond(b.params)
+// sufficient says whether what comes in is enough for all that is asked for. It is as well
+// while most of the burst was not used: what of it is lent is with nodes that were asked
+// for more than they are now, as those are that a client has left, and comes back. Into a
+// window nothing comes before its end.
+func (b *book) sufficient(now limit.Instant, all float64) bool {
+	return b.params.Algorithm() == decide.Bucket && (all <= perSecond(b.params) || b.params.Used(b.state, now) < b.params.Burst()/2)
 }
 
 // demand returns what all nodes are asked for, in tokens a second.

@@ -86,6 +86,23 @@ func TestAnyBalanceOfTheLoad(t *testing.T) {
 	}
 }
 
+// A client that asks for less than its limit is not denied for what it has been asking of
+// nodes that it has left.
+func TestAClientBelowItsLimitMayHop(t *testing.T) {
+	for _, c := range []struct {
+		nodes  int
+		burst  limit.Amount
+		period limit.Span
+	}{{10, 100, 20 * ms}, {50, 500, 20 * ms}, {50, 200, 100 * ms}} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			p := newPool(t, 5, c.nodes, bucket(1000, sec, c.burst))
+			p.load(900, oneKey, func(int) *member { return p.nodes[int(p.world.Now()/limit.Instant(c.period))%c.nodes] })
+			p.world.Run(5 * sec)
+			p.exact(t, .999)
+		})
+	}
+}
+
 func TestPoorNetworksAndClocks(t *testing.T) {
 	for _, c := range []struct {
 		name  string

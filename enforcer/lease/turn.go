@@ -17,9 +17,9 @@ type turn struct {
 
 // scarce says whether all ask for more than comes in, and no more is left than what came in
 // since others asked. Into a window nothing comes.
-func (b *book) scarce(left limit.Amount, all float64) bool {
+func (b *book) scarce(now limit.Instant, left limit.Amount, all float64) bool {
 	since := max(2, tokens(perSecond(b.params), askEvery(b.params)))
-	return b.params.Algorithm() == decide.Bucket && !b.sufficient(all) && float64(left) < min(since, float64(b.params.Burst())/2)
+	return b.params.Algorithm() == decide.Bucket && !b.sufficient(now, all) && float64(left) < min(since, float64(b.params.Burst())/2)
 }
 
 // part returns how many of the tokens that come in a second are for who is asked for demand
@@ -33,7 +33,7 @@ func (b *book) turns(now limit.Instant, left, cost limit.Amount) bool {
 		t.others, t.othersAt = b.elsewhere(now), now
 	}
 	all := here + t.others
-	if t.others == 0 || !b.scarce(left, all) {
+	if t.others == 0 || !b.scarce(now, left, all) {
 		return true
 	}
 	part := b.part(here, all)
