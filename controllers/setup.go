@@ -39,9 +39,6 @@ const (
 	// poolField indexes policies by the name of their pool.
 	poolField = "spec.poolRef.name"
 
-	// recorderName is who events come from.
-	recorderName = "sluice-manager"
-
 	// statusWriters is how many policies may have their status written at once.
 	statusWriters = 8
 )
@@ -137,7 +134,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		log:       mgr.GetLogger().WithName("collector"),
 		commands:  make(chan command),
 	}
-	recorder := mgr.GetEventRecorder(recorderName)
+	recorder := &eventWriter{client: mgr.GetClient(), log: mgr.GetLogger().WithName("events")}
 	pool := &poolReconciler{
 		client:    mgr.GetClient(),
 		statuses:  &statusWriter{client: mgr.GetClient()},
