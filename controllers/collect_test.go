@@ -34,11 +34,11 @@ func (p *pool) ask(_ context.Context, _ string, e discovery.Endpoint, known []st
 		return answer{problem: "does not answer: connection refused"}
 	}
 	state := &report.State{Document: &report.Document{Digest: digest}}
-	if !slices.Contains(known, digest) {
-		p.told[address]++
-		state.Policies = []report.Policy{{Namespace: "shop", Name: "storefront", UID: "u1", Generation: int64(len(digest))}}
+	if slices.Contains(known, digest) {
+		return answer{state: state}
 	}
-	return answer{state: state}
+	p.told[address]++
+	return tellingOf(state, report.Policy{Namespace: "shop", Name: "storefront", UID: "u1", Generation: int64(len(digest))})
 }
 
 func (p *pool) set(address, digest string) {

@@ -54,14 +54,18 @@ func fetchState(ctx context.Context, client *http.Client, base string, known []s
 	if resp.StatusCode != http.StatusOK {
 		return answer{problem: fmt.Sprintf("answers /v1/state with status %d", resp.StatusCode)}
 	}
-	state, err := report.Read(io.LimitReader(resp.Body, maxState))
+	told := &telling{}
+	state, err := report.Read(io.LimitReader(resp.Body, maxState), told.add)
 	if err != nil {
 		if ctx.Err() != nil {
 			return problemOf(ctx.Err())
 		}
 		return answer{problem: "answers /v1/state with something else"}
 	}
-	return answer{state: state}
+	if state.Policies == nil {
+		told = nil
+	}
+	return answer{state: state, told: told}
 }
 
 // problemOf says why an enforcer does not answer, in words that are the same each

@@ -76,7 +76,8 @@ type documentRuns map[types.NamespacedName]running
 
 // answer is what came of asking an enforcer: a state or a problem.
 type answer struct {
-	state   *report.State
+	state   *report.State // without policies
+	told    *telling      // what those tell; nil: they were not asked for
 	problem string
 	late    bool // the problem is that it took too long
 }
@@ -95,6 +96,7 @@ type tracker struct {
 	seen      map[string]*sighting    // by the name that discovery gives
 	documents map[string]documentRuns // by digest: what was published, and what enforcers run
 	published string                  // digest of the document that was published last
+	limits    []limitID               // of the tally that was taken last
 	meter     usageMeter
 }
 
@@ -103,7 +105,7 @@ type sighting struct {
 	answered time.Time // when it last did; zero: never
 	apart    time.Time // since when it does not hear all others; zero: it does
 	state    *report.State
-	counted  *report.State // the last one that has counters
+	counted  *tally // the last one
 }
 
 func newTracker() *tracker {
@@ -132,20 +134,20 @@ func (t *tracker) observe(now time.Time, members []discovery.Endpoint, answers m
 	o = &observation{}
 	present := make(map[string]*sighting, len(members))
 	states := make(map[string]*report.State, len(members))
-	counted := make(map[string]*report.State, len(members))
+	counted := make(map[string]*tally, len(members))
 	whole := true // everybody told its counters in this round
 	for _, m := range members {
 		s := cmp.Or(t.seen[m.Name], &sighting{})
 		present[m.Name] = s
 		a := answers[m.Name]
 		if a.state != nil {
-			t.see(s, now, a.state)
+			t.see(s, now, a)
 		}
 		e := enforcer{name: displayName(m, s.state)}
 		switch {
 		case s.state != nil && now.Sub(s.answered) < a.patience():
 			unsure = unsure || a.state == nil
-			whole = whole && a.state != nil && a.state.Policies != nil
+			whole = whole && a.told != nil
 			e.report(s.state, t.documents[digestOf(s.state)])
 			states[m.Name], counted[m.Name] = s.state, s.counted
 		default:
@@ -167,19 +169,15 @@ func (t *tracker) observe(now time.Time, members []discovery.Endpoint, answers m
 
 // see takes in what an enforcer answered. A document says what runs: that does not
 // change while it is in force.
-func (t *tracker) see(s *sighting, now time.Time, state *report.State) {
-	s.answered, s.state = now, state
-	if state.Policies == nil {
+func (t *tracker) see(s *sighting, now time.Time, a answer) {
+	s.answered, s.state = now, a.state
+	if a.told == nil {
 		return
 	}
-	s.counted = state
-	if digest := digestOf(state); t.documents[digest] == nil {
-		runs := make(documentRuns, len(state.Policies))
-		for i := range state.Policies {
-			p := &state.Policies[i]
-			runs[types.NamespacedName{Namespace: p.Namespace, Name: p.Name}] = running{types.UID(p.UID), p.Generation, p.Digest}
-		}
-		t.documents[digest] = runs
+	s.counted = a.told.tally(a.state, t.limits)
+	t.limits = s.counted.limits
+	if digest := digestOf(a.state); t.documents[digest] == nil {
+		t.documents[digest] = a.told.runs()
 	}
 }
 

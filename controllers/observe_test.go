@@ -19,10 +19,19 @@ var storefront = types.NamespacedName{Namespace: "shop", Name: "storefront"}
 
 // answering returns the answer of an enforcer that runs a generation of storefront.
 func answering(node string, generation int64) answer {
-	return answer{state: &report.State{
-		Node: node, Document: &report.Document{Digest: fmt.Sprint("digest-", generation)},
-		Policies: []report.Policy{{Namespace: "shop", Name: "storefront", UID: "u1", Generation: generation}},
-	}}
+	return tellingOf(
+		&report.State{Node: node, Document: &report.Document{Digest: fmt.Sprint("digest-", generation)}},
+		report.Policy{Namespace: "shop", Name: "storefront", UID: "u1", Generation: generation},
+	)
+}
+
+// tellingOf returns the answer of an enforcer that tells its policies.
+func tellingOf(state *report.State, policies ...report.Policy) answer {
+	told := &telling{}
+	for i := range policies {
+		told.add(&policies[i])
+	}
+	return answer{state: state, told: told}
 }
 
 func TestTrackerIsPatientButNotLong(t *testing.T) {

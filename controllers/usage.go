@@ -41,8 +41,8 @@ type limitUsage struct {
 // usageMeter turns cumulative counters into rates, and decides when a figure
 // changed enough to be shown. It reads no clock.
 type usageMeter struct {
-	sampled time.Time // when the last sample was taken
-	base    map[string]*report.State
+	sampled time.Time         // when the last sample was taken
+	base    map[string]*tally // by enforcer
 	shown   map[types.UID]shownUsage
 	view    map[types.UID]policyUsage // what shown says; replaced, never changed
 }
@@ -53,21 +53,21 @@ type shownUsage struct {
 }
 
 func newUsageMeter() usageMeter {
-	return usageMeter{base: map[string]*report.State{}, shown: map[types.UID]shownUsage{}}
+	return usageMeter{base: map[string]*tally{}, shown: map[types.UID]shownUsage{}}
 }
 
-// measure returns the usage to show by policy, given the newest state of each
+// measure returns the usage to show by policy, given the newest tally of each
 // enforcer that answers. The result changes only when something that matters did.
-func (m *usageMeter) measure(now time.Time, states map[string]*report.State) map[types.UID]policyUsage {
+func (m *usageMeter) measure(now time.Time, tallies map[string]*tally) map[types.UID]policyUsage {
 	if m.sampled.IsZero() {
-		m.sampled, m.base = now, states
+		m.sampled, m.base = now, tallies
 		return nil
 	}
 	if !m.due(now) {
 		return m.view
 	}
-	latest := rates(m.base, states)
-	m.sampled, m.base = now, states
+	latest := rates(m.base, tallies)
+	m.sampled, m.base = now, tallies
 	m.show(now, latest)
 	m.view = make(map[types.UID]policyUsage, len(m.shown))
 	for uid, s := range m.shown {
@@ -104,20 +104,18 @@ func (m *usageMeter) show(now time.Time, latest map[types.UID]policyUsage) {
 // due says whether the next state of each enforcer is worth a sample.
 func (m *usageMeter) due(now time.Time) bool { return now.Sub(m.sampled) >= sampleEvery }
 
-// rates sums up over the enforcers what happened between two states of each.
-func rates(before, after map[string]*report.State) map[types.UID]policyUsage {
+// rates sums up over the enforcers what happened between two tallies of each.
+func rates(before, after map[string]*tally) map[types.UID]policyUsage {
 	totals := map[types.UID][]total{}
-	for name, state := range after {
-		base := state.Base(before[name])
-		elapsed := state.Now.Sub(base.Now)
+	for name, t := range after {
+		base := t.base(before[name])
+		elapsed := t.now.Sub(base.now)
 		if elapsed <= 0 {
 			continue
 		}
-		counted := countersOf(base)
-		for i := range state.Policies {
-			p := &state.Policies[i]
-			uid := types.UID(p.UID)
-			totals[uid] = addTotals(totals[uid], p.Limits, counted[uid], max(elapsed, time.Second))
+		counted := base.countsOf(t.limits)
+		for i, l := range t.limits {
+			totals[l.uid] = addTotal(totals[l.uid], l.name, t.counts[i].usage(), counted[i].usage(), max(elapsed, time.Second))
 		}
 	}
 	usage := make(map[types.UID]policyUsage, len(totals))
@@ -147,32 +145,18 @@ func (t *total) perMille() int64 {
 	return int64(math.Round(min(1000, 1000*t.over/max(t.admitted, t.over))))
 }
 
-func addTotals(totals []total, limits, before []report.Usage, elapsed time.Duration) []total {
-	for _, l := range limits {
-		i := slices.IndexFunc(totals, func(t total) bool { return t.name == l.Name })
-		if i < 0 {
-			i = len(totals)
-			totals = append(totals, total{name: l.Name})
-		}
-		var base report.Usage
-		if j := slices.IndexFunc(before, func(u report.Usage) bool { return u.Name == l.Name }); j >= 0 {
-			base = before[j]
-		}
-		totals[i].activeKeys = l.AddKeys(totals[i].activeKeys)
-		went := l.Since(base)
-		totals[i].admitted += float64(went.Admitted) / elapsed.Seconds()
-		totals[i].limited += float64(went.Limited) / elapsed.Seconds()
-		totals[i].over += float64(went.OverAdmitted) / 1000 / elapsed.Seconds()
+func addTotal(totals []total, limit string, now, before report.Usage, elapsed time.Duration) []total {
+	i := slices.IndexFunc(totals, func(t total) bool { return t.name == limit })
+	if i < 0 {
+		i = len(totals)
+		totals = append(totals, total{name: limit})
 	}
+	totals[i].activeKeys = now.AddKeys(totals[i].activeKeys)
+	went := now.Since(before)
+	totals[i].admitted += float64(went.Admitted) / elapsed.Seconds()
+	totals[i].limited += float64(went.Limited) / elapsed.Seconds()
+	totals[i].over += float64(went.OverAdmitted) / 1000 / elapsed.Seconds()
 	return totals
-}
-
-func countersOf(s *report.State) map[types.UID][]report.Usage {
-	counted := make(map[types.UID][]report.Usage, len(s.Policies))
-	for i := range s.Policies {
-		counted[types.UID(s.Policies[i].UID)] = s.Policies[i].Limits
-	}
-	return counted
 }
 
 // idle says whether nobody uses any of the limits.

@@ -9,74 +9,80 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
-
-	"github.com/sluice-dev/sluice/enforcer/report"
 )
 
-// stateAt returns the state of an enforcer some seconds after day, with one
-// policy "u1" whose limit "l" has these counters.
-func stateAt(started, now int, keys, admitted, limited int64) *report.State {
-	return &report.State{
-		Started: day.Add(time.Duration(started) * time.Second),
-		Now:     day.Add(time.Duration(now) * time.Second),
-		Policies: []report.Policy{{
-			Namespace: "shop", Name: "storefront", UID: "u1", Generation: 1,
-			Limits: []report.Usage{{Name: "l", ActiveKeys: keys, Admitted: admitted, Limited: limited}},
-		}},
+// tallyAt returns the tally of an enforcer some seconds after day, with one policy
+// "u1" whose limit "l" has these counters.
+func tallyAt(started, now int, keys, admitted, limited int64) *tally {
+	return &tally{
+		started: day.Add(time.Duration(started) * time.Second),
+		now:     day.Add(time.Duration(now) * time.Second),
+		limits:  []limitID{{"u1", "l"}},
+		counts:  []count{{activeKeys: keys, admitted: admitted, limited: limited}},
 	}
 }
 
 // overAt adds thousandths of tokens that were admitted and were not there.
-func overAt(s *report.State, thousandths int64) *report.State {
-	s.Policies[0].Limits[0].OverAdmitted = thousandths
-	return s
+func overAt(t *tally, thousandths int64) *tally {
+	t.counts[0].overAdmitted = thousandths
+	return t
 }
 
 func TestRates(t *testing.T) {
 	tests := map[string]struct {
-		before, after map[string]*report.State
+		before, after map[string]*tally
 		want          policyUsage
 	}{
 		"rates are differences over the enforcer's own time": {
-			before: map[string]*report.State{"a": stateAt(-100, 0, 1, 1000, 50)},
-			after:  map[string]*report.State{"a": stateAt(-100, 5, 2, 1050, 50)},
+			before: map[string]*tally{"a": tallyAt(-100, 0, 1, 1000, 50)},
+			after:  map[string]*tally{"a": tallyAt(-100, 5, 2, 1050, 50)},
 			want:   policyUsage{{"l", 2, 10, 0, 0}},
 		},
 		"enforcers add up, the clients they share do not": {
-			before: map[string]*report.State{"a": stateAt(-100, 0, 7, 0, 0), "b": stateAt(-100, 0, 7, 0, 0)},
-			after:  map[string]*report.State{"a": stateAt(-100, 5, 7, 50, 5), "b": stateAt(-100, 5, 6, 100, 10)},
+			before: map[string]*tally{"a": tallyAt(-100, 0, 7, 0, 0), "b": tallyAt(-100, 0, 7, 0, 0)},
+			after:  map[string]*tally{"a": tallyAt(-100, 5, 7, 50, 5), "b": tallyAt(-100, 5, 6, 100, 10)},
 			want:   policyUsage{{"l", 7, 30, 3, 0}},
 		},
 		"what was not there counts over all enforcers": {
-			before: map[string]*report.State{"a": overAt(stateAt(-100, 0, 1, 0, 0), 0), "b": overAt(stateAt(-100, 0, 1, 0, 0), 500)},
-			after:  map[string]*report.State{"a": overAt(stateAt(-100, 5, 1, 500, 0), 2500), "b": overAt(stateAt(-100, 5, 1, 500, 0), 1000)},
+			before: map[string]*tally{"a": overAt(tallyAt(-100, 0, 1, 0, 0), 0), "b": overAt(tallyAt(-100, 0, 1, 0, 0), 500)},
+			after:  map[string]*tally{"a": overAt(tallyAt(-100, 5, 1, 500, 0), 2500), "b": overAt(tallyAt(-100, 5, 1, 500, 0), 1000)},
 			want:   policyUsage{{"l", 1, 200, 0, 3}},
 		},
 		"an enforcer that restarted counts from its start": {
-			before: map[string]*report.State{"a": stateAt(-100, 0, 1, 1000, 0)},
-			after:  map[string]*report.State{"a": stateAt(2, 5, 1, 30, 0)},
+			before: map[string]*tally{"a": tallyAt(-100, 0, 1, 1000, 0)},
+			after:  map[string]*tally{"a": tallyAt(2, 5, 1, 30, 0)},
 			want:   policyUsage{{"l", 1, 10, 0, 0}},
 		},
 		"a new enforcer counts from its start": {
-			after: map[string]*report.State{"a": stateAt(0, 5, 1, 50, 0)},
+			after: map[string]*tally{"a": tallyAt(0, 5, 1, 50, 0)},
 			want:  policyUsage{{"l", 1, 10, 0, 0}},
 		},
 		"a counter that went back began anew": {
-			before: map[string]*report.State{"a": stateAt(-100, 0, 1, 1000, 1000)},
-			after:  map[string]*report.State{"a": stateAt(-100, 5, 1, 50, 0)},
+			before: map[string]*tally{"a": tallyAt(-100, 0, 1, 1000, 1000)},
+			after:  map[string]*tally{"a": tallyAt(-100, 5, 1, 50, 0)},
+			want:   policyUsage{{"l", 1, 10, 0, 0}},
+		},
+		"a limit that the document did not have counts from zero, wherever it stands": {
+			before: map[string]*tally{"a": {day.Add(-time.Minute), day, []limitID{{"u0", "l"}, {"u0", "m"}}, []count{{admitted: 5}, {admitted: 7}}}},
+			after:  map[string]*tally{"a": tallyAt(-60, 5, 1, 50, 0)},
+			want:   policyUsage{{"l", 1, 10, 0, 0}},
+		},
+		"a limit has moved in the document": {
+			before: map[string]*tally{"a": {day.Add(-time.Minute), day, []limitID{{"u0", "l"}, {"u1", "l"}}, []count{{admitted: 5}, {admitted: 1000}}}},
+			after:  map[string]*tally{"a": tallyAt(-60, 5, 1, 1050, 0)},
 			want:   policyUsage{{"l", 1, 10, 0, 0}},
 		},
 		"an enforcer that left does not count": {
-			before: map[string]*report.State{"a": stateAt(-100, 0, 1, 0, 0), "b": stateAt(-100, 0, 1, 0, 0)},
-			after:  map[string]*report.State{"b": stateAt(-100, 5, 1, 5, 0)},
+			before: map[string]*tally{"a": tallyAt(-100, 0, 1, 0, 0), "b": tallyAt(-100, 0, 1, 0, 0)},
+			after:  map[string]*tally{"b": tallyAt(-100, 5, 1, 5, 0)},
 			want:   policyUsage{{"l", 1, 1, 0, 0}},
 		},
-		"an enforcer that has no newer state does not count": {
-			before: map[string]*report.State{"a": stateAt(-100, 5, 1, 5, 0)},
-			after:  map[string]*report.State{"a": stateAt(-100, 5, 1, 5, 0)},
+		"an enforcer that has no newer tally does not count": {
+			before: map[string]*tally{"a": tallyAt(-100, 5, 1, 5, 0)},
+			after:  map[string]*tally{"a": tallyAt(-100, 5, 1, 5, 0)},
 		},
 		"the first second is not blown up": {
-			after: map[string]*report.State{"a": {Started: day, Now: day.Add(time.Millisecond), Policies: stateAt(0, 0, 1, 5, 0).Policies}},
+			after: map[string]*tally{"a": {day, day.Add(time.Millisecond), tallyAt(0, 0, 1, 5, 0).limits, tallyAt(0, 0, 1, 5, 0).counts}},
 			want:  policyUsage{{"l", 1, 5, 0, 0}},
 		},
 	}
@@ -136,7 +142,7 @@ func TestUsageIsShownWhenItMatters(t *testing.T) {
 	m := newUsageMeter()
 	for _, s := range steps {
 		now := day.Add(time.Duration(s.at) * time.Second)
-		view := m.measure(now, map[string]*report.State{"a": stateAt(-10, s.at, min(1, s.admitted), s.admitted, 0)})
+		view := m.measure(now, map[string]*tally{"a": tallyAt(-10, s.at, min(1, s.admitted), s.admitted, 0)})
 		var got int64
 		if usage := view["u1"]; len(usage) > 0 {
 			got = usage[0].admitted
@@ -158,11 +164,11 @@ func TestUsageIsNotShownTooOften(t *testing.T) {
 		for second := range rapid.IntRange(1, 120).Draw(t, "seconds") {
 			admitted += rapid.Int64Range(1, 1000).Draw(t, "requests")
 			now := day.Add(time.Duration(second) * time.Second)
-			states := map[string]*report.State{"a": stateAt(-10, second, 1, admitted, 0)}
+			tallies := map[string]*tally{"a": tallyAt(-10, second, 1, admitted, 0)}
 			if rapid.IntRange(0, 9).Draw(t, "nobody answers") == 0 {
-				states = nil
+				tallies = nil
 			}
-			next := m.measure(now, states)["u1"]
+			next := m.measure(now, tallies)["u1"]
 			if slices.Equal(next, shown) || next == nil {
 				continue
 			}
@@ -181,13 +187,13 @@ func TestUsageOfManyIsShownInTurns(t *testing.T) {
 	shown, last := map[types.UID]policyUsage{}, map[types.UID]int{}
 	for sample := range 5 * turns {
 		second := sample * int(sampleEvery/time.Second)
-		state := stateAt(-10, second, 1, 0, 0)
+		all := tallyAt(-10, second, 1, 0, 0)
 		for i := range policies {
-			used := report.Usage{Name: "l", ActiveKeys: 1, Admitted: 100 << sample}
-			state.Policies = append(state.Policies, report.Policy{UID: fmt.Sprint("other", i), Limits: []report.Usage{used}})
+			all.limits = append(all.limits, limitID{types.UID(fmt.Sprint("other", i)), "l"})
+			all.counts = append(all.counts, count{activeKeys: 1, admitted: 100 << sample})
 		}
 		now, changed := day.Add(time.Duration(second)*time.Second), 0
-		for uid, usage := range m.measure(now, map[string]*report.State{"a": state}) {
+		for uid, usage := range m.measure(now, map[string]*tally{"a": all}) {
 			if !slices.Equal(usage, shown[uid]) && !usage.idle() {
 				shown[uid], last[uid] = usage, sample
 				changed++

@@ -119,13 +119,14 @@ func newUsedWorld(t *testing.T, policies int) *usedWorld {
 // which there is news are reconciled.
 func (w *usedWorld) pass(second int) {
 	w.now = day.Add(time.Duration(second) * time.Second)
-	state := &report.State{Started: day, Now: w.now, Document: &report.Document{Digest: "1"}}
+	var told []report.Policy
 	for i, p := range w.policies {
 		w.admitted[i] += demand(i, second) / 2
 		used := report.Usage{Name: p.Spec.Limits[0].Name, ActiveKeys: min(1, w.admitted[i]), Admitted: w.admitted[i]}
-		state.Policies = append(state.Policies, report.Policy{Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Generation: 1, Limits: []report.Usage{used}})
+		told = append(told, report.Policy{Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Generation: 1, Limits: []report.Usage{used}})
 	}
-	o, _ := w.tracker.observe(w.now, []discovery.Endpoint{{Name: "a"}, {Name: "b"}}, map[string]answer{"a": {state: state}, "b": {state: state}})
+	same := tellingOf(&report.State{Started: day, Now: w.now, Document: &report.Document{Digest: "1"}}, told...)
+	o, _ := w.tracker.observe(w.now, []discovery.Endpoint{{Name: "a"}, {Name: "b"}}, map[string]answer{"a": same, "b": same})
 	woken, _, _ := w.reconciler.board.observe(defaultPool.Name, o)
 	for _, name := range woken {
 		if _, err := w.reconciler.Reconcile(w.Context(), ctrl.Request{NamespacedName: name}); err != nil {

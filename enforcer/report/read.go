@@ -4,13 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"unique"
 )
 
-// Read reads a State in JSON, one policy after another: as one text ten thousand of them
-// take megabytes. Names are stored once, however often they are read. The error says
-// what is no State.
-func Read(r io.Reader) (*State, error) {
+// Read reads a State in JSON. It hands over one policy after another, as ten thousand of
+// them are megabytes; in the State is then an empty list, or nil where it has none. The
+// error says what is no State.
+func Read(r io.Reader, policy func(*Policy)) (*State, error) {
 	in := json.NewDecoder(r)
 	if err := expect(in, json.Delim('{')); err != nil {
 		return nil, err
@@ -23,7 +22,7 @@ func Read(r io.Reader) (*State, error) {
 			return nil, err
 		}
 		if name == "policies" {
-			policies, err = readPolicies(in)
+			policies, err = readPolicies(in, policy)
 		} else {
 			var value json.RawMessage
 			err = in.Decode(&value)
@@ -48,8 +47,9 @@ func Read(r io.Reader) (*State, error) {
 	return state, nil
 }
 
-// readPolicies reads a list of policies, or null, which is nil.
-func readPolicies(in *json.Decoder) ([]Policy, error) {
+// readPolicies hands over what is in a list of policies, and returns an empty one, or
+// nil for null.
+func readPolicies(in *json.Decoder, policy func(*Policy)) ([]Policy, error) {
 	switch begin, err := in.Token(); {
 	case err != nil:
 		return nil, err
@@ -58,16 +58,14 @@ func readPolicies(in *json.Decoder) ([]Policy, error) {
 	case begin != json.Delim('['):
 		return nil, fmt.Errorf("policies begin with %v", begin)
 	}
-	list := []Policy{}
 	for in.More() {
 		var p Policy
 		if err := in.Decode(&p); err != nil {
 			return nil, err
 		}
-		p.share()
-		list = append(list, p)
+		policy(&p)
 	}
-	return list, expect(in, json.Delim(']'))
+	return []Policy{}, expect(in, json.Delim(']'))
 }
 
 // expect reads a token that has to come.
@@ -77,15 +75,4 @@ func expect(in *json.Decoder, want json.Token) error {
 		err = fmt.Errorf("%v where %v should be", got, want)
 	}
 	return err
-}
-
-// share has equal names share their memory: every enforcer tells them, again and again.
-func (p *Policy) share() {
-	names := []*string{&p.Namespace, &p.Name, &p.UID, &p.Domain}
-	for i := range p.Limits {
-		names = append(names, &p.Limits[i].Name)
-	}
-	for _, name := range names {
-		*name = unique.Make(*name).Value()
-	}
 }
