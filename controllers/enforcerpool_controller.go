@@ -98,9 +98,10 @@ func (r *poolReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	assembled := assemble.Document(assemble.Input{
 		Pool: pool.Name, Policies: policies, Barred: barred, Defaults: pool.Spec.Defaults, Previous: memory.document(), Cache: memory.checks,
 	})
+	verdicts := verdictsOn(policies, assembled.Outcomes)
 	facts.unpublished = r.publish(ctx, &pool, memory, assembled.Document)
 
-	r.policies.pull(r.board.judge(pool.Name, newJudgment(policies, assembled.Outcomes, memory, facts.unpublished))...)
+	r.policies.pull(r.board.judge(pool.Name, newJudgment(verdicts, memory, facts.unpublished))...)
 	r.collector.follow(ctx, pool.Name, pool.Service())
 	return r.report(ctx, &pool, memory, facts)
 }
@@ -191,13 +192,20 @@ func (m *poolMemory) spacing() time.Duration {
 	return publishSpacing * time.Duration(max(1000, len(m.inForce.document.Policies))) / 1000
 }
 
-func newJudgment(policies []v1alpha1.RateLimitPolicy, outcomes map[types.NamespacedName]assemble.Outcome, memory *poolMemory, problem error) *judgment {
-	j := &judgment{verdicts: make(map[types.NamespacedName]verdict, len(policies))}
+// verdictsOn returns the verdict on each policy. So the list of policies, which is
+// megabytes, need not be there while their document is published.
+func verdictsOn(policies []v1alpha1.RateLimitPolicy, outcomes map[types.NamespacedName]assemble.Outcome) map[types.NamespacedName]verdict {
+	verdicts := make(map[types.NamespacedName]verdict, len(policies))
 	for i := range policies {
 		p := &policies[i]
 		name := client.ObjectKeyFromObject(p)
-		j.verdicts[name] = verdict{p.UID, p.Generation, outcomes[name]}
+		verdicts[name] = verdict{p.UID, p.Generation, outcomes[name]}
 	}
+	return verdicts
+}
+
+func newJudgment(verdicts map[types.NamespacedName]verdict, memory *poolMemory, problem error) *judgment {
+	j := &judgment{verdicts: verdicts}
 	if memory.inForce != nil {
 		j.digest, j.runs = memory.inForce.digest, memory.inForce.runs
 	}

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +24,7 @@ func slim(o any) (any, error) {
 	for i := range p.Spec.Limits {
 		slimLimit(&p.Spec.Limits[i])
 	}
+	p.Status.Conditions = slices.Clone(p.Status.Conditions) // without the room to grow that reading it left
 	for i := range p.Status.Conditions {
 		c := &p.Status.Conditions[i]
 		intern(&c.Type, &c.Reason, &c.Message)

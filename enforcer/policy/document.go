@@ -167,7 +167,8 @@ func Encode(d *Document) ([]byte, error) {
 }
 
 // write writes what json.Encoder would, policy by policy: as one text ten thousand of
-// them would take megabytes. Each is called with the text of one policy after another.
+// them would take megabytes. Each is called with the text of one policy after another,
+// which is valid until it returns.
 func (d *Document) write(w io.Writer, each func(text []byte)) error {
 	if d.Policies == nil {
 		return json.NewEncoder(w).Encode(d)
@@ -179,14 +180,17 @@ func (d *Document) write(w io.Writer, each func(text []byte)) error {
 	begin, end := frame[:len(frame)-2], frame[len(frame)-2:]
 	out := bufio.NewWriter(w) // it remembers the first error
 	_, _ = out.Write(begin)
+	var line bytes.Buffer
+	lines := json.NewEncoder(&line)
 	for i := range d.Policies {
-		text, err := json.Marshal(&d.Policies[i])
-		if err != nil {
+		line.Reset()
+		if err := lines.Encode(&d.Policies[i]); err != nil {
 			return err
 		}
 		if i > 0 {
 			_ = out.WriteByte(',')
 		}
+		text := bytes.TrimSuffix(line.Bytes(), []byte("\n"))
 		_, _ = out.Write(text)
 		each(text)
 	}
