@@ -25,7 +25,7 @@ const (
 
 	timedChanges = 100 // one after another, and then as many ten at once
 	longestWait  = time.Second
-	mostMemory   = 150e6 // bytes that are resident, the program itself too
+	mostMemory   = 150e6 // bytes that are ever resident, the program itself too
 
 	firstRate  = 100
 	settleTime = 30 * time.Second
@@ -195,8 +195,8 @@ func (r *scaling) restart() error {
 	return r.awaitEnforced(0)
 }
 
-// memory checks how much of the manager is resident when all is quiet, and tells how
-// much was.
+// memory checks how much of the manager was resident at most, and tells how much is
+// when all is quiet.
 func (r *scaling) memory(of string) error {
 	if err := sleepUntil(r.ctx, time.Now().Add(settleTime)); err != nil {
 		return err
@@ -206,7 +206,7 @@ func (r *scaling) memory(of string) error {
 		return err
 	}
 	r.figure(fmt.Sprintf("memory of a manager with %d policies, %s", manyPolicies, of),
-		fmt.Sprintf("%.0f MB, at most %.0f MB", now/1e6, most/1e6), fmt.Sprintf("< %.0f MB", mostMemory/1e6), now < mostMemory)
+		fmt.Sprintf("%.0f MB, at most %.0f MB", now/1e6, most/1e6), fmt.Sprintf("< %.0f MB", mostMemory/1e6), most < mostMemory)
 	return nil
 }
 
