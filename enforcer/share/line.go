@@ -82,10 +82,18 @@ func (r *Rule) common(left, all float64) float64 {
 
 // granted returns the integral of the common chance over d seconds, at whose beginning
 // left tokens are left: of all tokens per second that are asked for, following ones are
-// admitted with it, and rate are taken in any case.
+// admitted with it, and rate are taken in any case. Before there is a whole token nobody
+// admits anything: were it supposed that the others do, all would wait for what none takes.
 func (r *Rule) granted(left, all, following, rate, d float64) float64 {
 	if !r.thins(all) {
 		return d
+	}
+	if r.flow && left < 1 {
+		comes := r.rate - rate
+		if left+comes*d < 1 {
+			return 0
+		}
+		left, d = 1, d-(1-left)/comes
 	}
 	n := min(1+int(d/(r.calm/4)), steps)
 	step, sum := d/float64(n), 0.0

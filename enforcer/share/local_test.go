@@ -179,6 +179,33 @@ func TestWhatANodeAdmits(t *testing.T) {
 	}
 }
 
+// Where there is no whole token all refuse, so that what comes in stays until there is
+// one. Then they take what comes in, but for what is kept to come to the level aimed at.
+func TestInDebtOthersAreSupposedToRefuse(t *testing.T) {
+	const demand = 10_000
+	for _, c := range []struct {
+		name   string
+		left   float64 // which takes others to take rate, were nobody refused for want of it
+		rate   float64
+		after  limit.Span
+		lo, hi float64
+	}{
+		{"half a token", .5, 895, limit.Millisecond / 2, 1, 1},
+		{"a debt is paid back", -10, 790, 10 * limit.Millisecond, 0, 0},
+		{"all of it", -10, 790, 11 * limit.Millisecond, 1, 1},
+		{"then what comes in is taken", -10, 790, 16 * limit.Millisecond, 1, 2},
+		{"while there is a token it is", 1, 900, 5 * limit.Millisecond, 1, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newEnd(bucket(1000, limit.Second, 1000), 50)
+			e.hear(start, share.State{Level: c.left, Rate: c.rate, Demand: demand, Others: 49})
+			if got := e.level(start.Add(c.after)); got < c.lo-1e-6 || got > c.hi+1e-6 {
+				t.Errorf("%v of %v tokens are left after %v, want %v to %v", got, c.left, c.after, c.lo, c.hi)
+			}
+		})
+	}
+}
+
 // What a node took and its home does not know of stays taken when it is told.
 func TestWhatTheHomeDoesNotKnowStaysTaken(t *testing.T) {
 	for _, c := range []struct {
