@@ -299,6 +299,29 @@ func TestWhatComesInIsGrantedEvenly(t *testing.T) {
 	}
 }
 
+// A node that has earned a token waits for the next request before it says that it did not
+// take it: for what it grants early, beside the margin.
+func TestANodeWaitsForTheNextRequestBeforeItSaysThatItLags(t *testing.T) {
+	const rate, times, nodes = 1000, 2, 50
+	const gap = limit.Second * nodes / (rate * times) // from one request to the next
+	e := newEnd(bucket(rate, limit.Second, rate), nodes)
+	now := start
+	for now < start.Add(3*limit.Second) {
+		now = now.Add(gap)
+		e.hear(now, share.State{
+			Level: e.rule.Aim(rate * times), Rate: rate - rate/nodes, Demand: rate*times - e.local.Asked(now), Others: nodes - 1, Line: true, Seen: e.local.Taken(), Era: 1,
+		})
+		e.ask(now, 1)
+	}
+	e.counter().Report(now)
+	said := now
+	for c := e.counter(); !c.Due(now); c.Settle(now) {
+		now = now.Add(limit.Millisecond)
+	}
+	// A quarter of a token is granted early, the margin is one, and 20 are earned in a second.
+	near(t, "the seconds until it speaks", float64(now.Sub(said))/float64(limit.Second), 1.25/20, .006)
+}
+
 // A client that goes from node to node gets its part at each of them, though that is
 // asked for nothing most of the time.
 func TestAnIntermittentClientIsNotKeptShort(t *testing.T) {

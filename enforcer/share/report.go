@@ -153,11 +153,22 @@ func (l *Local) off(r *Rule, level float64, soon bool, now limit.Instant) bool {
 	if !soon {
 		return math.Abs(float64(l.taken)-expected) >= r.farMargin(level, l.nodes(r))
 	}
-	if math.Abs(float64(l.taken)-expected) >= r.margin(level, l.nodes(r)) {
+	ahead, margin := float64(l.taken)-expected, r.margin(level, l.nodes(r))
+	if ahead >= margin || -ahead >= margin+l.waits(r) {
 		return true
 	}
 	extrapolated := expected - float64(l.said.Taken)
 	return l.said.Rate > 0 && expected-float64(l.taken) > 1+3*math.Sqrt(extrapolated)
+}
+
+// waits returns the part of a token that a node which follows may lag beside the margin: what
+// is granted early is to make good for the next request being late, and a node that is not
+// asked yet would take back what it grants a moment later.
+func (l *Local) waits(r *Rule) float64 {
+	if !l.said.follows {
+		return 0
+	}
+	return r.early
 }
 
 // demandMoved says whether the published demand is wrong, where it matters.

@@ -51,6 +51,10 @@ const (
 	// all: it can grant what it has earned when it is asked only.
 	lag = 0.3
 
+	// roundLag is the part that a node lags of what it rounds down, because it grants less
+	// than half a token early.
+	roundLag = 0.4
+
 	// silentPart of a limit's rate may be taken by all nodes together without a
 	// word, and silentDepth of its burst at once.
 	silentPart, silentDepth = 0.4, 0.1
@@ -177,7 +181,7 @@ func (r *Rule) chance(left, all, part float64) float64 {
 // aim is the level that is kept while all nodes are asked for so many tokens per second,
 // most of them elsewhere: the reserve, less what nodes have earned and not granted yet.
 func (r *Rule) aim(all float64) float64 {
-	return r.reserve - min(lag*r.nodes*r.rate/all, .75*r.reserve)
+	return r.reserve - min(r.nodes*(lag*r.rate/all+roundLag*(.5-r.early)), .75*r.reserve)
 }
 
 // Leak returns what is left of untold tokens some time later: what a node may take
