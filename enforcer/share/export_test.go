@@ -5,6 +5,9 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/limit"
 )
 
+// SlowWait is how long an entry waits that changes what few decide.
+const SlowWait = slowWait
+
 // Tolerance is how wrong a view may become.
 const Tolerance, WindowTolerance = tolerance, windowTolerance
 

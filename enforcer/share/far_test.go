@@ -3,6 +3,7 @@ package share_test
 import (
 	"testing"
 
+	"github.com/sluice-dev/sluice/enforcer/decide"
 	"github.com/sluice-dev/sluice/enforcer/limit"
 	"github.com/sluice-dev/sluice/enforcer/share"
 )
@@ -53,6 +54,31 @@ func TestWhatIsTakenAtOncePresses(t *testing.T) {
 		if got := e.counter().Patience(start) < share.CalmWait; got != c.want {
 			t.Errorf("%d of 1000 tokens: pressing %v, want %v", c.cost, got, c.want)
 		}
+	}
+}
+
+// What may change what others decide waits for other entries only while it is unlikely that
+// anything is asked for: of a slow limit one token granted twice is much.
+func TestHowLongAWordMayWait(t *testing.T) {
+	slow, fast := bucket(5, limit.Minute, 5), bucket(100, limit.Second, 100)
+	for _, c := range []struct {
+		name   string
+		params decide.Params
+		demand float64
+		want   limit.Span
+	}{
+		{"a slow limit, hardly asked for", slow, 4, share.SlowWait},
+		{"a slow limit, at a hundred times of it", slow, 8, 0},
+		{"hardly asked for", fast, 8, share.SlowWait},
+		{"asked for", fast, 80, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newEnd(c.params, 50)
+			e.hear(start, share.State{Level: .5, Demand: c.demand, Others: 49})
+			if got := e.counter().Patience(start); got != c.want {
+				t.Errorf("Patience() = %v, want %v", got.Duration(), c.want.Duration())
+			}
+		})
 	}
 }
 

@@ -220,12 +220,13 @@ func (r *Rule) Flash(p *decide.Params, s decide.State, now limit.Instant, cost l
 }
 
 // patience is how long an entry may wait: not at all where it may change what
-// others decide, unless hardly anything is asked for meanwhile.
+// others decide, unless hardly anything is asked for meanwhile. Of a slow limit, of which
+// one token too many is much, that has to be less still.
 func (r *Rule) patience(presses bool, demand float64) limit.Span {
 	switch {
 	case !presses:
 		return CalmWait
-	case r.keep == 0 && hardlyAsked(demand):
+	case r.keep == 0 && hardlyAsked(demand) && (!r.slow || hardlyAsked(5*demand)):
 		return slowWait
 	}
 	return 0

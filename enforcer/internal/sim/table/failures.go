@@ -147,7 +147,7 @@ func crashRow() row {
 			},
 		},
 		{
-			what: "settled again in", unit: "s", goal: atMost(.5), cases: cases,
+			what: "settled again in", unit: "s", goal: atMost(.5).mean(), cases: cases,
 			of: func(r *scenario.Result) float64 { return r.Settled(breaks) },
 		},
 		{what: "of three or five: worst 1 s from then on", unit: "%", goal: atMost(.5).mean(), held: true, cases: few, of: worst},
