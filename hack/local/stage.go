@@ -20,13 +20,13 @@ type options struct {
 // stage is one run on this machine: a folder for its files, and what has to be
 // stopped at its end: the programs, all at once, and then the rest, last first.
 type stage struct {
-	ctx      context.Context // a stage is one command: its context ends with it
-	opts     options
-	dir      string
-	freePort bool
-	began    time.Time
-	started  []*process
-	cleanup  []func()
+	ctx     context.Context // a stage is one command: its context ends with it
+	opts    options
+	dir     string
+	port    int // the newest that was tried, where any free one will do; 0: none will
+	began   time.Time
+	started []*process
+	cleanup []func()
 }
 
 // newStage makes bin/local/NAME afresh, for logs and kubeconfigs.
@@ -41,7 +41,11 @@ func newStage(ctx context.Context, name string, opts options) (*stage, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	return &stage{ctx: ctx, opts: opts, dir: dir, freePort: name != "run" && name != "standalone", began: time.Now()}, nil
+	s := &stage{ctx: ctx, opts: opts, dir: dir, began: time.Now()}
+	if name != "run" && name != "standalone" {
+		s.port = 10_000 + os.Getpid()%10_000
+	}
+	return s, nil
 }
 
 func (s *stage) onClose(f func()) { s.cleanup = append(s.cleanup, f) }
@@ -66,20 +70,35 @@ func (s *stage) say(format string, args ...any) {
 	fmt.Printf("%6.1fs  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// address returns a loopback address for a role: base-port+offset, or one that
-// is free now.
+// address returns a loopback address for a role: base-port+offset, or one that is free
+// now. The system gives connections ports from 32768 on: of those one could be taken
+// before it is listened at.
 func (s *stage) address(offset int) (string, error) {
-	port := 0
-	if !s.freePort {
-		port = s.opts.basePort + offset
+	if s.port == 0 {
+		a, err := s.listen(s.opts.basePort + offset)
+		if err != nil {
+			return "", fmt.Errorf("%s is in use: stop what listens there, or choose other ports with --base-port (make run BASE_PORT=9100): %w", a, err)
+		}
+		return a, nil
 	}
-	want := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	for range 1000 {
+		s.port++
+		if a, err := s.listen(s.port); err == nil {
+			return a, nil
+		}
+	}
+	return "", fmt.Errorf("no port is free of the thousand up to %d", s.port)
+}
+
+// listen listens at a port for a moment.
+func (s *stage) listen(port int) (address string, err error) {
+	address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	var tcp net.ListenConfig
-	l, err := tcp.Listen(s.ctx, "tcp", want)
+	l, err := tcp.Listen(s.ctx, "tcp", address)
 	if err != nil {
-		return "", fmt.Errorf("%s is in use: stop what listens there, or choose other ports with --base-port (make run BASE_PORT=9100): %w", want, err)
+		return address, err
 	}
-	return l.Addr().String(), l.Close()
+	return address, l.Close()
 }
 
 // eventually calls ok until it holds, at most for the given time, and says how
