@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,20 +100,26 @@ func startPool(t *testing.T, size int, o enforcer.Options) []*running {
 	return pool
 }
 
+// lastPort is the newest port that freeAddress has tried. The system gives connections
+// ports from 32768 on: of those one could be taken before it is listened at.
+var lastPort atomic.Int32
+
+func init() { lastPort.Store(10_000 + int32(os.Getpid())%10_000) }
+
 // freeAddress returns an address at which nobody listens, neither by UDP nor by TCP.
-// Until it is used somebody else might take it.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", lastPort.Add(1))
+		conn, err := net.ListenPacket("udp", address)
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		listener, err := net.Listen("tcp", conn.LocalAddr().String())
+		listener, err := net.Listen("tcp", address)
 		_ = conn.Close()
 		if err == nil {
 			_ = listener.Close()
-			return conn.LocalAddr().String()
+			return address
 		}
 	}
 	t.Fatal("no port is free for both UDP and TCP")
