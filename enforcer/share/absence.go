@@ -81,10 +81,7 @@ func (h *Home) absent(r *Rule, part float64, now limit.Instant) {
 func (h *Home) layGhost(p *decide.Params, r *Rule, silent, now limit.Instant) {
 	if silent > 0 && silent < h.born && !h.handed && !h.absence.on {
 		_, chance := h.taking(p, r, now)
-		vain := h.ghost.rateAt(chance) * since(silent, now)
-		h.consumed -= vain
-		h.rest -= vain
-		h.state = debit(p, h.state, now, &h.rest)
+		h.charge(p, -h.ghost.rateAt(chance)*since(silent, now), now)
 	}
 	h.setGhost(r, 0, 0, now)
 	h.ghost, h.absence.on = Line{}, false

@@ -119,6 +119,11 @@ func (h *Home) passedOn(p *decide.Params, from Sender, rep *Report, now limit.In
 	}
 	d := g.known(float64(rep.Taken - g.taken))
 	g.taken = rep.Taken
+	h.charge(p, d, now)
+}
+
+// charge debits d tokens that no line tells of, or gives them back.
+func (h *Home) charge(p *decide.Params, d float64, now limit.Instant) {
 	h.consumed += d
 	h.rest += d
 	h.state = debit(p, h.state, now, &h.rest)
