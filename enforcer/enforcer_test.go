@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 	"github.com/sluice-dev/sluice/enforcer/internal/journal"
 	"github.com/sluice-dev/sluice/enforcer/policy"
 	"github.com/sluice-dev/sluice/enforcer/report"
+	"github.com/sluice-dev/sluice/internal/loopback"
 )
 
 // patience is how long a test waits for what takes milliseconds.
@@ -100,30 +100,16 @@ func startPool(t *testing.T, size int, o enforcer.Options) []*running {
 	return pool
 }
 
-// lastPort is the newest port that freeAddress has tried. The system gives connections
-// ports from 32768 on: of those one could be taken before it is listened at.
-var lastPort atomic.Int32
+// ports are those of all pools of the tests here.
+var ports = loopback.OfProcess()
 
-func init() { lastPort.Store(10_000 + int32(os.Getpid())%10_000) }
-
-// freeAddress returns an address at which nobody listens, neither by UDP nor by TCP.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", lastPort.Add(1))
-		conn, err := net.ListenPacket("udp", address)
-		if err != nil {
-			continue
-		}
-		listener, err := net.Listen("tcp", address)
-		_ = conn.Close()
-		if err == nil {
-			_ = listener.Close()
-			return address
-		}
+	address, err := ports.Free(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free for both UDP and TCP")
-	return ""
+	return address
 }
 
 func (r *running) eventually(what string, check func() error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sluice-dev/sluice/internal/loopback"
 )
 
 // stopTime is how long a program that was told to stop has for it.
@@ -25,7 +26,7 @@ type stage struct {
 	dir         string
 	out, stderr io.Writer
 	began       time.Time
-	port        int // the next one to try
+	ports       *loopback.Ports
 	started     []*process
 }
 
@@ -38,7 +39,7 @@ func newStage(ctx context.Context, opts options, out, stderr io.Writer) (*stage,
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	return &stage{ctx: ctx, opts: opts, dir: dir, out: out, stderr: stderr, began: time.Now(), port: opts.basePort}, nil
+	return &stage{ctx: ctx, opts: opts, dir: dir, out: out, stderr: stderr, began: time.Now(), ports: loopback.From(opts.basePort)}, nil
 }
 
 // say prints a line of progress with the time since the start.
@@ -46,26 +47,13 @@ func (s *stage) say(format string, args ...any) {
 	fmt.Fprintf(s.stderr, "%6.1fs  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// address returns a loopback address that is free now, for TCP and for UDP. Ports
-// that the system gives to clients are avoided: it could give them away before
-// the enforcer listens.
+// address returns a loopback address that is free now.
 func (s *stage) address() (string, error) {
-	for ; s.port < 65536; s.port++ {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
-		tcp, err := (&net.ListenConfig{}).Listen(s.ctx, "tcp", address)
-		if err != nil {
-			continue
-		}
-		udp, udpErr := (&net.ListenConfig{}).ListenPacket(s.ctx, "udp", address)
-		if udpErr == nil {
-			udpErr = udp.Close()
-		}
-		if err := tcp.Close(); err == nil && udpErr == nil {
-			s.port++
-			return address, nil
-		}
+	address, err := s.ports.Free(s.ctx)
+	if err != nil {
+		return "", fmt.Errorf("choose another --base-port than %d: %w", s.opts.basePort, err)
 	}
-	return "", fmt.Errorf("no port from %d on is free: choose another --base-port", s.opts.basePort)
+	return address, nil
 }
 
 // wait blocks for a time, or until the run is interrupted, which is an error.

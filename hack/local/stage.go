@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
+
+	"github.com/sluice-dev/sluice/internal/loopback"
 )
 
 // options are the flags of every command.
@@ -23,7 +23,7 @@ type stage struct {
 	ctx     context.Context // a stage is one command: its context ends with it
 	opts    options
 	dir     string
-	port    int // the newest that was tried, where any free one will do; 0: none will
+	ports   *loopback.Ports // where any free one will do, nil where none will
 	began   time.Time
 	started []*process
 	cleanup []func()
@@ -43,7 +43,7 @@ func newStage(ctx context.Context, name string, opts options) (*stage, error) {
 	}
 	s := &stage{ctx: ctx, opts: opts, dir: dir, began: time.Now()}
 	if name != "run" && name != "standalone" {
-		s.port = 10_000 + os.Getpid()%10_000
+		s.ports = loopback.OfProcess()
 	}
 	return s, nil
 }
@@ -71,34 +71,16 @@ func (s *stage) say(format string, args ...any) {
 }
 
 // address returns a loopback address for a role: base-port+offset, or one that is free
-// now. The system gives connections ports from 32768 on: of those one could be taken
-// before it is listened at.
+// now.
 func (s *stage) address(offset int) (string, error) {
-	if s.port == 0 {
-		a, err := s.listen(s.opts.basePort + offset)
-		if err != nil {
-			return "", fmt.Errorf("%s is in use: stop what listens there, or choose other ports with --base-port (make run BASE_PORT=9100): %w", a, err)
-		}
-		return a, nil
+	if s.ports != nil {
+		return s.ports.Free(s.ctx)
 	}
-	for range 1000 {
-		s.port++
-		if a, err := s.listen(s.port); err == nil {
-			return a, nil
-		}
-	}
-	return "", fmt.Errorf("no port is free of the thousand up to %d", s.port)
-}
-
-// listen listens at a port for a moment.
-func (s *stage) listen(port int) (address string, err error) {
-	address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	var tcp net.ListenConfig
-	l, err := tcp.Listen(s.ctx, "tcp", address)
+	a, err := loopback.Free(s.ctx, s.opts.basePort+offset)
 	if err != nil {
-		return address, err
+		return "", fmt.Errorf("%s is in use: stop what listens there, or choose other ports with --base-port (make run BASE_PORT=9100): %w", a, err)
 	}
-	return address, l.Close()
+	return a, nil
 }
 
 // eventually calls ok until it holds, at most for the given time, and says how

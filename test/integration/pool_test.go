@@ -5,13 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -20,6 +17,7 @@ import (
 	"github.com/sluice-dev/sluice/controllers"
 	"github.com/sluice-dev/sluice/enforcer"
 	"github.com/sluice-dev/sluice/enforcer/discovery"
+	"github.com/sluice-dev/sluice/internal/loopback"
 )
 
 // The whole path, with nothing faked: a policy is applied, and requests are denied
@@ -107,7 +105,7 @@ func newPool(w *world, size int) *pool {
 	for i := range size {
 		m := &member{options: enforcer.Options{
 			Node: fmt.Sprintf("sluice-%d", i), PoolNamespace: w.operator, Kubeconfig: p.kubeconfig,
-			HTTPListen: freePort(w, "tcp"), RLSListen: freePort(w, "tcp"), AdminListen: freePort(w, "tcp"), GossipListen: freePort(w, "udp"),
+			HTTPListen: freeAddress(w), RLSListen: freeAddress(w), AdminListen: freeAddress(w), GossipListen: freeAddress(w),
 			MaxKeys: 1000,
 		}}
 		gossip = append(gossip, m.options.GossipListen)
@@ -202,31 +200,16 @@ func (p *pool) check(i int, client string, cost int) (code int, remaining int64)
 	return resp.StatusCode, answer.Remaining
 }
 
-// lastPort is the newest port that freePort has tried. The system gives connections
-// ports from 32768 on: of those one could be taken before it is listened at.
-var lastPort atomic.Int32
+// ports are those of all pools of the tests here.
+var ports = loopback.OfProcess()
 
-func init() { lastPort.Store(20_000 + int32(os.Getpid())%10_000) }
-
-// freePort returns an address that nothing listens at.
-func freePort(w *world, network string) string {
+func freeAddress(w *world) string {
 	w.Helper()
-	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", lastPort.Add(1))
-		var held io.Closer
-		var err error
-		if network == "udp" {
-			held, err = net.ListenPacket(network, address)
-		} else {
-			held, err = net.Listen(network, address)
-		}
-		if err == nil {
-			_ = held.Close()
-			return address
-		}
+	address, err := ports.Free(w.Context())
+	if err != nil {
+		w.Fatal(err)
 	}
-	w.Fatal("no port is free")
-	return ""
+	return address
 }
 
 // enforcerKubeconfig returns the path of a kubeconfig with the rights that the

@@ -29,7 +29,7 @@ type row struct {
 
 // rows are the layers, lowest first.
 var rows = []row{
-	{[]string{"internal/certtest"}, "what tests show each other knows nothing of Sluice"},
+	{[]string{"internal/certtest", "internal/loopback"}, "what tests show each other, and where they listen, knows nothing of Sluice"},
 	{[]string{"api/v1alpha1", "config/crd"}, "clients of the API must not inherit the operator"},
 	{[]string{"enforcer/limit", "enforcer/gossipkey"}, "the words that everything else is written in"},
 	{[]string{"enforcer/request", "enforcer/decide"}, "arithmetic knows no requests, and a request knows no arithmetic"},
