@@ -143,10 +143,10 @@ func (n *Node) confess(v *view, to int32) (any bool) {
 	for i := range n.shards {
 		sh := &n.shards[i]
 		sh.mu.Lock()
-		sh.holders.each(0, len(sh.holders.keys), func(h *holder) {
+		sh.holders.each(0, sh.holders.slots, func(h *holder) {
 			owner, _ := v.table.At(ring.Partition(h.id.Key))
-			apart = apart || h.alone.begun()
-			if h.alone.begun() && owner == to {
+			apart = apart || h.alone != nil
+			if h.alone != nil && owner == to {
 				any, h.dirty, h.tries = true, true, 0
 				n.asks(sh, h)
 				n.asksAtOnce(sh, h)
@@ -186,7 +186,7 @@ func (n *Node) arrive(now limit.Instant) {
 	for i := range n.shards {
 		sh := &n.shards[i]
 		sh.mu.Lock()
-		sh.holders.each(0, len(sh.holders.keys), func(h *holder) { n.cleanHolder(now, &next, sh, h) })
+		sh.holders.each(0, sh.holders.slots, func(h *holder) { n.cleanHolder(now, &next, sh, h) })
 		sh.mu.Unlock()
 	}
 }

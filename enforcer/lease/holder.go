@@ -46,14 +46,15 @@ type holder struct {
 	urgent  bool          // in shard.urgent
 	holding bool          // in shard.holding
 
-	// While no owner can be reached: what is admitted, in a bucket of the node's own.
-	alone alone
+	// While no owner can be reached: what is admitted, in a bucket of the node's own. Nil
+	// means that there is none.
+	alone *alone
 }
 
 // alone is a node's own share of a counter while it cannot reach the owner: a bucket
 // into which one of so many parts of the rate comes, and which begins with that part of
 // what the owner had. What came in there since is not counted: others may reach it, and
-// have that. The zero value has not begun.
+// have that.
 type alone struct {
 	params decide.Params
 	state  decide.State
@@ -61,13 +62,12 @@ type alone struct {
 	told   limit.Amount // that it was, and has not answered
 }
 
-// begin makes the share, of a counter whose owner had so much left when it was heard of.
-func (a *alone) begin(now limit.Instant, p *decide.Params, parts, left limit.Amount) {
-	*a = alone{params: localShare(p, parts)}
+// newAlone makes the share, of a counter whose owner had so much left when it was heard of.
+func newAlone(now limit.Instant, p *decide.Params, parts, left limit.Amount) *alone {
+	a := &alone{params: localShare(p, parts)}
 	a.state = a.params.Debit(decide.State{}, now, a.params.Burst()-min(a.params.Burst(), left/parts))
+	return a
 }
-
-func (a *alone) begun() bool { return a.params.Burst() > 0 }
 
 // take takes tokens, or gives them back.
 func (a *alone) take(now limit.Instant, cost limit.Amount) {
@@ -76,9 +76,9 @@ func (a *alone) take(now limit.Instant, cost limit.Amount) {
 }
 
 // owed is what of it the owner has to debit: what has come in since is not missing
-// there either.
+// there either. Nil owes nothing.
 func (a *alone) owed(now limit.Instant) limit.Amount {
-	if !a.begun() {
+	if a == nil {
 		return 0
 	}
 	return min(a.took, a.params.Used(a.state, now))
@@ -175,7 +175,7 @@ func (h *holder) wake() {
 func (h *holder) due(now limit.Instant, parts limit.Amount) bool {
 	since := now.Sub(h.askedAt)
 	switch {
-	case h.alone.begun(): // the owner should not give to others what it admits meanwhile
+	case h.alone != nil: // the owner should not give to others what it admits meanwhile
 		return since >= askAgain
 	case h.tries > 0:
 		return since >= min(askAgain<<(h.tries-1), maxAsk)
@@ -204,7 +204,10 @@ func (h *holder) move(now limit.Instant, owner int32, lives *atomic.Uint32) {
 	h.lapse(now)
 	held := uint64(h.held())
 	h.owner, h.life = owner, lives.Add(1)
-	h.carried, h.granted, h.settled, h.returned, h.refunded, h.owed = held, held, 0, 0, 0, uint64(h.alone.told)
+	h.carried, h.granted, h.settled, h.returned, h.refunded, h.owed = held, held, 0, 0, 0, 0
+	if h.alone != nil {
+		h.owed = uint64(h.alone.told)
+	}
 	h.denyUntil, h.tries, h.askedAt, h.told = 0, 0, 0, 0
 	h.dirty = h.dirty || held > 0 || len(h.waiters) > 0
 }
@@ -212,6 +215,9 @@ func (h *holder) move(now limit.Instant, owner int32, lives *atomic.Uint32) {
 // owe has the owner told what it has to debit of what the node decided by itself. It
 // goes on with that until the owner answers.
 func (h *holder) owe(now limit.Instant) {
+	if h.alone == nil {
+		return
+	}
 	owed := h.alone.owed(now)
 	h.owed += uint64(owed)
 	h.alone.told, h.alone.took = h.alone.told.Add(owed), 0
@@ -253,9 +259,9 @@ func (h *holder) hear(now limit.Instant, g *Grant) {
 		h.wake()
 		return // an answer to an earlier question
 	}
-	if h.alone.begun() {
+	if h.alone != nil {
 		h.owe(now)
-		h.alone, h.dirty = alone{}, true
+		h.alone, h.dirty = nil, true
 	}
 	h.tries = 0
 	if h.denyUntil = 0; g.Deny > 0 { // at least until those have seen it who waited for the answer
@@ -283,7 +289,7 @@ func (h *holder) reading(now limit.Instant, denied bool, cost limit.Amount) deci
 func (h *holder) idle(now limit.Instant) bool {
 	h.lapse(now)
 	return h.held() == 0 && !h.dirty && h.tries == 0 && len(h.waiters) == 0 &&
-		now.Sub(h.usedAt) > 2*Term && now >= h.denyUntil && !h.alone.begun()
+		now.Sub(h.usedAt) > 2*Term && now >= h.denyUntil && h.alone == nil
 }
 
 // stampOf is an instant as a question carries it: microseconds, which wrap around

@@ -140,7 +140,7 @@ func (n *Node) reset() {
 	for i := range n.shards {
 		sh := &n.shards[i]
 		sh.mu.Lock()
-		sh.holders.each(0, len(sh.holders.keys), func(h *holder) { h.wake() })
+		sh.holders.each(0, sh.holders.slots, func(h *holder) { h.wake() })
 		sh.books, sh.holders, sh.lists = table[book]{}, table[holder]{}, lists{}
 		sh.mu.Unlock()
 	}

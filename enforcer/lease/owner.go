@@ -158,7 +158,7 @@ func (n *Node) Active(f func(limit uint64)) {
 	for i := range n.shards {
 		sh := &n.shards[i]
 		sh.mu.Lock()
-		sh.books.each(0, len(sh.books.keys), func(b *book) {
+		sh.books.each(0, sh.books.slots, func(b *book) {
 			if v.mine.has(ring.Partition(b.id.Key)) {
 				f(b.id.Limit)
 			}

@@ -87,7 +87,7 @@ func (n *Node) Take(now limit.Instant, c *Charge, w Waiter) {
 	}
 	owner, unreachable := v.owner(p)
 	h.move(now, owner, &n.lives)
-	if (unreachable || h.alone.begun()) && !h.has(now, c.Cost) {
+	if (unreachable || h.alone != nil) && !h.has(now, c.Cost) {
 		sh.decided.Alone++
 		n.apart.Store(true)
 		c.takeAlone(now, sh, h, v.parts)
@@ -128,11 +128,11 @@ func (c *Charge) takeAlone(now limit.Instant, sh *shard, h *holder, parts limit.
 		c.Outcome, c.Reading = Denied, decide.Reading{RetryAfter: silentAfter}
 		return
 	}
-	a := &h.alone
-	if !a.begun() {
-		a.begin(now, c.Params, parts, sh.lastLeft(now, h))
+	if h.alone == nil {
+		h.alone = newAlone(now, c.Params, parts, sh.lastLeft(now, h))
 		h.life = 0 // the owner may have forgotten this one by the time that it hears of it
 	}
+	a := h.alone
 	_, ok := a.params.Take(a.state, now, c.Cost)
 	c.Outcome = Denied
 	if ok || c.OnUnreachable == Admit {
@@ -222,7 +222,7 @@ func (n *Node) Undo(now limit.Instant, c *Charge) {
 		n.changed(sh, b)
 	case c.from == onLease && h != nil:
 		h.undo(now, c.life, c.Cost)
-	case c.from == onOwn && h != nil && h.alone.begun():
+	case c.from == onOwn && h != nil && h.alone != nil:
 		h.alone.take(now, -c.Cost)
 	}
 	c.from = nowhere
@@ -258,7 +258,7 @@ func (sh *shard) evict(now limit.Instant, k limit.Key) bool {
 			victim, least = b.id.Key, s.used
 		}
 	}
-	from := int(k.Lo % uint64(len(sh.books.keys)))
+	from := int(k.Lo % uint64(sh.books.slots))
 	if next := sh.books.each(from, evictAmong, look); next == 0 {
 		sh.books.each(0, evictAmong, look)
 	}

@@ -48,7 +48,7 @@ func (n *Node) sweepShard(now limit.Instant, v *view, sh *shard, whole bool) {
 		h := sh.holders.find(k)
 		if h != nil {
 			n.cleanHolder(now, v, sh, h)
-			h.holding = h.held() > 0 || h.alone.begun()
+			h.holding = h.held() > 0 || h.alone != nil
 		}
 		return h == nil || !h.holding
 	})
@@ -60,14 +60,14 @@ func (n *Node) sweepShard(now limit.Instant, v *view, sh *shard, whole bool) {
 func (t *table[T]) sweep(whole bool, f func(*T)) {
 	most := sweepSlots + sweepMade*t.made
 	if t.made = 0; whole {
-		t.swept, most = 0, len(t.keys)
+		t.swept, most = 0, t.slots
 	}
 	t.swept = t.each(t.swept, most, f)
 }
 
 // holds notes that a lease has tokens, or is done without.
 func (sh *shard) holds(h *holder) {
-	if !h.holding && (h.held() > 0 || h.alone.begun()) {
+	if !h.holding && (h.held() > 0 || h.alone != nil) {
 		h.holding = true
 		sh.holding = append(sh.holding, h.id.Key)
 	}
@@ -89,7 +89,7 @@ func (n *Node) cleanHolder(now limit.Instant, v *view, sh *shard, h *holder) {
 	case h.idle(now):
 		sh.holders.remove(h.id.Key)
 	case v.away || v.peers[owner] == nil:
-	case h.owner != owner, h.held() > 0 && h.deserted(now), h.alone.begun():
+	case h.owner != owner, h.held() > 0 && h.deserted(now), h.alone != nil:
 		h.move(now, owner, &n.lives)
 		h.dirty = true
 		n.asks(sh, h)

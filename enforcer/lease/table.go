@@ -2,24 +2,37 @@ package lease
 
 import "github.com/sluice-dev/sluice/enforcer/limit"
 
+// chunk is how many values are allocated at a time: in an enforcer that counts next to
+// nothing each shard has two chunks.
+const chunk = 16
+
 // table finds values by key, and goes through them in an order that depends on
-// nothing but what was done with it. The zero table is empty.
+// nothing but what was done with it. Values never move, so that growing copies nothing
+// and leaves hardly any room unused. The zero table is empty.
 type table[T any] struct {
 	index  map[limit.Key]uint32
-	keys   []limit.Key // zero where a slot is free
-	values []T
+	chunks []*[chunk]slot[T]
+	slots  int // that have been used so far
 	free   []uint32
 
 	made  int // since the last sweep
 	swept int // where the next one goes on
 }
 
+// slot is the place of a value. Its key is zero where it is free.
+type slot[T any] struct {
+	key   limit.Key
+	value T
+}
+
 func (t *table[T]) len() int { return len(t.index) }
 
-// find returns the value of a key, or nil. It is valid until the next add.
+func (t *table[T]) at(i uint32) *slot[T] { return &t.chunks[i/chunk][i%chunk] }
+
+// find returns the value of a key, or nil. It is valid until it is removed.
 func (t *table[T]) find(k limit.Key) *T {
-	if slot, ok := t.index[k]; ok {
-		return &t.values[slot]
+	if i, ok := t.index[k]; ok {
+		return &t.at(i).value
 	}
 	return nil
 }
@@ -29,36 +42,40 @@ func (t *table[T]) add(k limit.Key) *T {
 	if t.index == nil {
 		t.index = map[limit.Key]uint32{}
 	}
-	slot := uint32(len(t.keys))
+	i := uint32(t.slots)
 	if n := len(t.free); n > 0 {
-		slot, t.free = t.free[n-1], t.free[:n-1]
+		i, t.free = t.free[n-1], t.free[:n-1]
 	} else {
-		t.keys, t.values = append(t.keys, limit.Key{}), append(t.values, *new(T))
+		if t.slots%chunk == 0 {
+			t.chunks = append(t.chunks, new([chunk]slot[T]))
+		}
+		t.slots++
 	}
-	t.index[k], t.keys[slot] = slot, k
+	s := t.at(i)
+	t.index[k], s.key = i, k
 	t.made++
-	return &t.values[slot]
+	return &s.value
 }
 
 func (t *table[T]) remove(k limit.Key) {
-	slot, ok := t.index[k]
+	i, ok := t.index[k]
 	if !ok {
 		return
 	}
 	delete(t.index, k)
-	t.keys[slot], t.values[slot] = limit.Key{}, *new(T)
-	t.free = append(t.free, slot)
+	*t.at(i) = slot[T]{}
+	t.free = append(t.free, i)
 }
 
 // each calls f for at most most slots from a place on, and returns the place to go on
 // from, 0 after the last. F may remove the value that it is given.
 func (t *table[T]) each(from, most int, f func(*T)) (next int) {
-	for i := from; i < len(t.keys); i++ {
+	for i := from; i < t.slots; i++ {
 		if most--; most < 0 {
 			return i
 		}
-		if !t.keys[i].IsZero() {
-			f(&t.values[i])
+		if s := t.at(uint32(i)); !s.key.IsZero() {
+			f(&s.value)
 		}
 	}
 	return 0
