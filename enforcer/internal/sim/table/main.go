@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sluice-dev/sluice/enforcer/internal/sim/table/scenario"
+	"github.com/sluice-dev/sluice/enforcer/policy"
 )
 
 const usage = `Runs the sharing scenarios in virtual time and prints the table of goals.
@@ -62,7 +63,11 @@ func run(args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rows, err := choose(append(goals(), extras()...), o)
+	all := append(goals(), extras()...)
+	if o.sharing == policy.Exact.String() {
+		all = forExact(all)
+	}
+	rows, err := choose(all, o)
 	if err != nil {
 		return err
 	}
@@ -99,7 +104,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	flags.IntVar(&o.seeds, "seeds", 20, "runs of each case; pools of 50 and more nodes get at most 8")
 	flags.Uint64Var(&o.first, "first", 1, "the first seed: a change that was made by looking at some seeds is judged by others")
 	flags.StringSliceVar(&o.rows, "rows", nil, "only these rows: names or patterns such as 'step*'")
-	flags.StringVar(&o.sharing, "sharing", "Gossip", "how the engine shares: Gossip or Exact; the goals are those of Gossip, and of Exact the row 'above' shows more")
+	flags.StringVar(&o.sharing, "sharing", "Gossip", "how the engine shares: Gossip or Exact, which has a row of its own, 'above': the goals of the others are those of Gossip")
 	flags.BoolVar(&o.short, "short", false, "at most 3 seeds, no pool of more than 50 nodes, at most 5 minutes of virtual time: a minute or so")
 	flags.BoolVar(&o.markdown, "markdown", false, "print a Markdown table")
 	flags.BoolVar(&o.cases, "cases", false, "print a line for every case of a row")

@@ -12,6 +12,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-dev/sluice/enforcer/internal/sim/table/scenario"
+	"github.com/sluice-dev/sluice/enforcer/policy"
 )
 
 func TestGoals(t *testing.T) {
@@ -172,6 +173,40 @@ func TestWrongFlagsAreExplained(t *testing.T) {
 		if !strings.Contains(help.String(), want) {
 			t.Errorf("help does not mention %s", want)
 		}
+	}
+}
+
+// What exact sharing promises is held wherever an owner can be reached, and nothing else is.
+func TestExactSharingHasARowOfItsOwn(t *testing.T) {
+	healthy := pool(3, constant(2), uniform)
+	crash := with(healthy, "crash", func(*scenario.Scenario) {})
+	clocks := with(healthy, "clocks", func(s *scenario.Scenario) { s.Skew, s.Limit.Algorithm = 1, policy.FixedWindow })
+	onOff := pool(3, scenario.OnOff(2, second, .5), uniform)
+	rows := forExact([]row{
+		{"steady", "a row", []measure{{what: "gossip's", held: true, cases: []scenario.Scenario{healthy}}}},
+		{"crash", "another", []measure{{what: "worst", held: true, cases: []scenario.Scenario{crash, healthy}}}},
+		{"over", "a third", []measure{{what: "too much", cases: []scenario.Scenario{healthy, clocks, onOff}}}},
+	})
+	for _, w := range rows[:3] {
+		if w.measures[0].held {
+			t.Errorf("%s is held", w.id)
+		}
+	}
+	var got []string
+	for _, m := range rows[3].measures {
+		for _, s := range m.cases {
+			got = append(got, fmt.Sprint(m.held, " ", s.Name))
+		}
+	}
+	want := []string{
+		"true " + healthy.Name, "true " + onOff.Name, "false " + clocks.Name, // above the limit
+		"true " + healthy.Name, "true " + clocks.Name, "false " + onOff.Name, // part of it
+	}
+	if d := gocmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if err := run([]string{"--rows", "above"}, io.Discard, io.Discard); err == nil {
+		t.Error("gossip has the row, too")
 	}
 }
 
