@@ -121,7 +121,9 @@ type EnforcerPoolSpec struct {
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 
 	// MaxKeys is how many clients an enforcer counts at a time, at about 80 bytes
-	// each; beyond it those nearest to unused are forgotten. It defaults to 1000000.
+	// each; beyond it those nearest to unused are forgotten. Of limits that are shared
+	// exactly it keeps as many, and may borrow for as many, at about 400 bytes each: of
+	// its part of the clients of the pool, and of the copies. It defaults to 1000000.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1000

@@ -67,7 +67,7 @@ func parse(args []string, env func(string) (string, bool), out io.Writer) (*flag
 	set.StringSliceVar(&o.TLSClientCAFiles, "tls-client-ca-file", nil, "`paths` of certificates of authorities, in PEM, separated by commas: the ports http and rls answer only clients with a certificate of one of them (default: everybody)")
 	set.BoolVar(&o.TLSPermissive, "tls-permissive", false, "have the ports http and rls take plain text as well, from anybody, while proxies change over to TLS")
 	set.StringVar(&o.Journal, "journal", "", "`folder` that keeps the last policies and peers, to start with while the API server is away; needs --pool-namespace")
-	set.IntVar(&o.MaxKeys, "max-keys", account.DefaultMaxKeys, "most clients that are counted at a time, at about 80 bytes each; beyond it those nearest to unused are forgotten")
+	set.IntVar(&o.MaxKeys, "max-keys", account.DefaultMaxKeys, "most clients that are counted at a time, at about 80 bytes each; of exact limits as many are kept and as many borrowed for, at about 400 bytes each; beyond it those nearest to unused are forgotten")
 	set.BoolVar(&f.version, "version", false, "print the version and exit")
 	if err := set.Parse(args); err != nil {
 		return nil, err

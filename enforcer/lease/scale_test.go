@@ -20,6 +20,9 @@ var (
 // pool grows, and the busiest node must not be far from the mean.
 func TestTheKeysAreSharedEvenly(t *testing.T) {
 	few, many := measure(t, 10, *manyKeys), measure(t, *manyNodes, *manyKeys)
+	if each := few.heap / (few.books + few.leases); each > 450 { // --max-keys says about 400
+		t.Errorf("a book or a lease takes %.0f bytes, want at most 450", each)
+	}
 	if most := few.heap * 10 / float64(*manyNodes) * 1.5; many.heap > most {
 		t.Errorf("a node of %d has %.0f bytes for them, and one of 10 %.0f: want at most %.0f", *manyNodes, many.heap, few.heap, most)
 	}
