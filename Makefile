@@ -74,7 +74,7 @@ sim: ## The sharing goals in simulation, as a table; SIM=--short for a minute's 
 
 .PHONY: keys
 keys: ## A million clients of exact limits on a thousand enforcers, in simulation (2 minutes, 4 GB)
-	go test -count 1 -timeout 20m -run TheKeysAreSharedEvenly -v ./enforcer/lease -nodes 1000 -keys 1000000
+	go test -count 1 -timeout 20m -run SharesTheKeysEvenly -v ./enforcer/lease -nodes 1000 -keys 1000000
 
 .PHONY: accuracy
 accuracy: build ## What 3 and 10 real enforcers admit, to their limits (19 minutes); BENCH=--help for more

@@ -2,8 +2,6 @@ package lease_test
 
 import (
 	"fmt"
-	"runtime"
-	"slices"
 	"testing"
 
 	"github.com/sluice-dev/sluice/enforcer/lease"
@@ -79,51 +77,4 @@ func BenchmarkSetPool(b *testing.B) {
 	for b.Loop() {
 		m.see()
 	}
-}
-
-// A large pool shares its keys evenly, and what one node remembers falls with the
-// number of nodes.
-func TestALargePoolSharesTheKeysEvenly(t *testing.T) {
-	nodes, keys := 100, 100_000
-	if testing.Short() || raceEnabled {
-		nodes, keys = 20, 20_000
-	}
-	p := newPool(t, 1, nodes, bucket(1, limit.Hour, 10))
-	p.keys = keys
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for k := range uint64(keys) {
-		p.anywhere(0).request(k, 1)
-		if k%1000 == 0 {
-			p.world.Run(10 * ms)
-			p.arrivals, p.admissions = p.arrivals[:0], p.admissions[:0]
-		}
-	}
-	p.world.Run(200 * ms)
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	var owned, answered []int
-	for _, m := range p.nodes {
-		s := m.node.Stats()
-		owned, answered = append(owned, s.Books), append(answered, int(s.Answered))
-	}
-	t.Logf("%d nodes, %d keys: a node has %.0f books and copies on average, at most %d; it answered %.0f questions, at most %d; %d bytes a key in all",
-		nodes, keys, mean(owned), slices.Max(owned), mean(answered), slices.Max(answered), (after.HeapAlloc-before.HeapAlloc)/uint64(keys))
-	for what, of := range map[string][]int{"books": owned, "questions": answered} {
-		if most := float64(slices.Max(of)); most > 1.25*mean(of) {
-			t.Errorf("a node has %.0f %s, want at most 1.25 of the mean of %.0f", most, what, mean(of))
-		}
-	}
-	if got := mean(owned); got > 2.1*float64(keys)/float64(nodes) {
-		t.Errorf("a node remembers %.0f keys, want its part and as many copies", got)
-	}
-}
-
-func mean(of []int) float64 {
-	sum := 0
-	for _, n := range of {
-		sum += n
-	}
-	return float64(sum) / float64(len(of))
 }

@@ -56,17 +56,12 @@ type member struct {
 
 // newPool has so many nodes that know each other for a second.
 func newPool(t testing.TB, seed uint64, nodes int, p decide.Params) *pool {
-	return poolOf(t, seed, nodes, p, 100_000)
-}
-
-// poolOf has nodes that remember so many keys.
-func poolOf(t testing.TB, seed uint64, nodes int, p decide.Params, keys int) *pool {
 	if raceEnabled && nodes > 1 { // make test runs these without it, too
 		t.Skip("a simulated pool is one goroutine; it takes ten times as long with the race detector")
 	}
 	w := sim.New(seed, start)
 	w.Link = func(string, string) sim.Link { return sim.Link{Min: ms / 2, Max: 3 * ms / 2} }
-	pl := &pool{t: t, world: w, params: p, keys: keys}
+	pl := &pool{t: t, world: w, params: p, keys: 1_000_000}
 	for range nodes {
 		pl.join()
 	}

@@ -29,7 +29,7 @@ func forExact(rows []row) []row {
 	byClock := measure{what: "the same of windows by an owner's wrong clock", of: (*scenario.Result).Above, cases: shifted}
 	pauses, usual := split(cases, func(s *scenario.Scenario) bool { return strings.HasPrefix(s.Load.Name, "on and off") })
 	part := measure{what: "part of what one exact limiter admits", of: (*scenario.Result).Part, goal: atLeast(.98), held: true, cases: usual}
-	// What is lent when a client pauses is there when it comes back, and the bucket is full.
+	// What is lent when a client pauses is in no bucket, and that is full when it comes back.
 	paused := measure{what: "the same of a load that is on and off", of: (*scenario.Result).Part, goal: atLeast(.98), cases: pauses}
 	return append(rows, row{"above", "exactly, all cases but those of crash, partition and link", []measure{above, byClock, part, paused}})
 }
